@@ -1,0 +1,243 @@
+//! A checked view of an artifact's bytes. Nothing is copied, nothing allocated.
+
+use super::header::*;
+use super::records::*;
+use crate::shape::{MAX_RANK, elements};
+use crate::{DType, Error, ErrorKind, Format, OpCode};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+/// An artifact whose header and section table are sound.
+///
+/// Parsing proves that the sections lie inside of the bytes and are aligned;
+/// records are proved by the session that is built on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Artifact<'a> {
+    bytes: &'a [u8],
+    header: &'a Header,
+    tensors: &'a [TensorRecord],
+    steps: &'a [StepRecord],
+    operands: &'a [u16],
+    params: &'a [u8],
+    weights: &'a [u8],
+    io: &'a [u16],
+    names: &'a [u8],
+    meta: &'a [u8],
+}
+
+/// One step with its operands and parameters resolved.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    pub record: &'a StepRecord,
+    /// Tensor indices; [`NO_OPERAND`] where one was left out.
+    pub inputs: &'a [u16],
+    pub outputs: &'a [u16],
+    pub params: &'a [u8],
+}
+
+/// One tensor record, decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorView<'a> {
+    pub record: &'a TensorRecord,
+    pub dtype: DType,
+    pub dims: &'a [u32],
+    /// Number of elements.
+    pub elements: usize,
+}
+
+impl TensorView<'_> {
+    pub fn bytes(&self) -> usize {
+        self.elements * self.dtype.size()
+    }
+
+    pub fn is_const(&self) -> bool {
+        self.record.flags & tensor_flags::CONST != 0
+    }
+
+    /// Scale and zero point of an integer grid.
+    pub fn quantization(&self) -> Option<(f32, i32)> {
+        (self.record.flags & tensor_flags::QUANTIZED != 0).then_some((self.record.scale, self.record.zero_point as i32))
+    }
+
+    /// Byte range in the arena, or in the weights for a constant.
+    pub fn range(&self) -> core::ops::Range<usize> {
+        let start = self.record.offset as usize;
+        start..start.saturating_add(self.bytes())
+    }
+}
+
+fn slice_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], kind: u32) -> Result<&[T], Error> {
+    <[T]>::ref_from_bytes(bytes).map_err(|_| Error::new(ErrorKind::BadSection).with(kind as usize))
+}
+
+impl<'a> Artifact<'a> {
+    /// Reads header and section table. Costs the same for every model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MisalignedArtifact`], [`ErrorKind::Truncated`], [`ErrorKind::BadMagic`],
+    /// [`ErrorKind::BadVersion`], [`ErrorKind::BadSection`], [`ErrorKind::OutOfBounds`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        if !(bytes.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
+            return Err(ErrorKind::MisalignedArtifact.into());
+        }
+        let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| ErrorKind::Truncated)?;
+        if header.magic != MAGIC {
+            return Err(ErrorKind::BadMagic.into());
+        }
+        if header.version_major != VERSION_MAJOR {
+            return Err(Error::new(ErrorKind::BadVersion).with(header.version_major as usize));
+        }
+        let bytes = bytes.get(..header.total_bytes as usize).ok_or(ErrorKind::Truncated)?;
+        let table = (header.sections as usize)
+            .checked_mul(size_of::<SectionEntry>())
+            .and_then(|n| n.checked_add(HEADER_BYTES))
+            .and_then(|end| bytes.get(HEADER_BYTES..end))
+            .ok_or(ErrorKind::Truncated)?;
+        let mut found: [Option<&'a [u8]>; 8] = [None; 8];
+        for entry in slice_of::<SectionEntry>(table, 0)? {
+            let slot = match entry.kind {
+                kind @ 1..=6 => kind as usize - 1,
+                kind if kind == SectionKind::Names as u32 => 6,
+                kind if kind == SectionKind::Meta as u32 => 7,
+                kind if kind & OPTIONAL != 0 => continue,
+                kind => return Err(Error::new(ErrorKind::BadSection).with(kind as usize)),
+            };
+            let start = entry.offset as usize;
+            let section = start
+                .checked_add(entry.bytes as usize)
+                .and_then(|end| bytes.get(start..end))
+                .filter(|_| start.is_multiple_of(ALIGNMENT))
+                .ok_or(Error::new(ErrorKind::OutOfBounds).with(entry.kind as usize))?;
+            if found[slot].replace(section).is_some() {
+                return Err(Error::new(ErrorKind::BadSection).with(entry.kind as usize));
+            }
+        }
+        let required = |slot: usize| found[slot].ok_or(Error::new(ErrorKind::BadSection).with(slot + 1));
+        let artifact = Artifact {
+            bytes,
+            header,
+            tensors: slice_of(required(0)?, 1)?,
+            steps: slice_of(required(1)?, 2)?,
+            operands: slice_of(required(2)?, 3)?,
+            params: required(3)?,
+            weights: required(4)?,
+            io: slice_of(required(5)?, 6)?,
+            names: found[6].unwrap_or(&[]),
+            meta: found[7].unwrap_or(&[]),
+        };
+        let most = u16::MAX as usize - 1;
+        if artifact.tensors.len() > most || artifact.steps.len() > most {
+            return Err(ErrorKind::BadSection.into());
+        }
+        if artifact.io.len() != header.inputs as usize + header.outputs as usize {
+            return Err(Error::new(ErrorKind::BadSection).with(SectionKind::Io as usize));
+        }
+        Ok(artifact)
+    }
+
+    /// Compares the stored digest with that of the bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DigestMismatch`].
+    pub fn verify_digest(&self) -> Result<(), Error> {
+        if super::digest(self.bytes) == self.header.digest { Ok(()) } else { Err(ErrorKind::DigestMismatch.into()) }
+    }
+
+    pub fn header(&self) -> &'a Header {
+        self.header
+    }
+
+    pub fn arena_bytes(&self) -> usize {
+        self.header.arena_bytes as usize
+    }
+
+    pub fn tensor_count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    pub fn step_count(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Tensor indices of the inputs.
+    pub fn inputs(&self) -> &'a [u16] {
+        self.io.get(..self.header.inputs as usize).unwrap_or(&[])
+    }
+
+    /// Tensor indices of the outputs.
+    pub fn outputs(&self) -> &'a [u16] {
+        self.io.get(self.header.inputs as usize..).unwrap_or(&[])
+    }
+
+    pub fn weights(&self) -> &'a [u8] {
+        self.weights
+    }
+
+    /// Decodes a tensor record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadTensor`] with the index.
+    pub fn tensor(&self, index: usize) -> Result<TensorView<'a>, Error> {
+        let bad = Error::new(ErrorKind::BadTensor).with(index);
+        let record = self.tensors.get(index).ok_or(bad)?;
+        let dtype = DType::from_u8(record.dtype).ok_or(bad)?;
+        let rank = record.rank as usize;
+        if rank > MAX_RANK {
+            return Err(bad);
+        }
+        let dims = record.dims.get(..rank).ok_or(bad)?;
+        let elements = elements(dims).filter(|&n| n <= u32::MAX as usize / 8).ok_or(bad)?;
+        Ok(TensorView { record, dtype, dims, elements })
+    }
+
+    /// Resolves a step's operands and parameters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfBounds`] at the step.
+    pub fn step(&self, index: usize) -> Result<Step<'a>, Error> {
+        let bad = Error::new(ErrorKind::OutOfBounds).at_step(index);
+        let record = self.steps.get(index).ok_or(bad)?;
+        let (first, inputs, outputs) = (record.operands as usize, record.inputs as usize, record.outputs as usize);
+        let operands = first.checked_add(inputs + outputs).and_then(|end| self.operands.get(first..end)).ok_or(bad)?;
+        let (inputs, outputs) = operands.split_at_checked(inputs).ok_or(bad)?;
+        let start = record.params as usize;
+        let params = start.checked_add(record.params_bytes as usize).and_then(|end| self.params.get(start..end));
+        Ok(Step { record, inputs, outputs, params: params.ok_or(bad)? })
+    }
+
+    /// ONNX name of a tensor, where the artifact keeps names.
+    pub fn name(&self, index: usize) -> Option<&'a str> {
+        let offset = |i: usize| -> Option<usize> {
+            let at = self.names.get(i * 4..i * 4 + 4)?;
+            Some(u32::from_le_bytes(at.try_into().ok()?) as usize)
+        };
+        if index >= self.tensors.len() {
+            return None;
+        }
+        let text = self.names.get((self.tensors.len() + 1) * 4..)?;
+        core::str::from_utf8(text.get(offset(index)?..offset(index + 1)?)?).ok().filter(|name| !name.is_empty())
+    }
+
+    /// How the artifact was made, as JSON, where the artifact keeps it.
+    pub fn meta(&self) -> Option<&'a str> {
+        core::str::from_utf8(self.meta).ok().filter(|text| !text.is_empty())
+    }
+}
+
+impl Step<'_> {
+    pub fn op(&self) -> Option<OpCode> {
+        OpCode::from_code(self.record.op)
+    }
+
+    pub fn format(&self) -> Option<Format> {
+        Format::from_code(self.record.format)
+    }
+
+    /// Copies the parameter struct of an op from the front of the parameters.
+    pub fn params<P: FromBytes + Immutable>(&self) -> Option<P> {
+        P::read_from_prefix(self.params).ok().map(|(params, _)| params)
+    }
+
+    pub fn has(&self, flag: u16) -> bool {
+        self.record.flags & flag != 0
+    }
+}

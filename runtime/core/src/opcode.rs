@@ -1,0 +1,79 @@
+//! Codes of the device's operators and of the formats they come in.
+
+macro_rules! codes {
+    ($(#[$meta:meta])* $name:ident: $repr:ty { $($(#[$vmeta:meta])* $variant:ident = $code:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[repr($repr)]
+        pub enum $name { $($(#[$vmeta])* $variant = $code,)* }
+
+        impl $name {
+            /// Every code, ascending.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            pub const fn from_code(code: $repr) -> Option<Self> {
+                Some(match code { $($code => $name::$variant,)* _ => return None })
+            }
+
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => stringify!($variant),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// An operator. With a [`Format`] it selects an entry of the op table.
+    OpCode: u16 {
+        Conv2d = 1,
+        DepthwiseConv2d = 2,
+        Dense = 3,
+        /// Product of two computed matrices.
+        MatMul = 4,
+        ConvTranspose2d = 5,
+        MaxPool2d = 10,
+        AvgPool2d = 11,
+        /// Integer addition and subtraction with rescale.
+        Add = 12,
+        /// Integer product with rescale.
+        Mul = 13,
+        Softmax = 14,
+        /// 256-entry table over int8.
+        Table = 15,
+        /// Concatenation; int8 inputs may be rescaled.
+        Concat = 16,
+        /// f32 to int8 on a fixed grid.
+        Quantize = 20,
+        /// int8 to f32.
+        Dequantize = 21,
+        /// f32 to int8 and a scale, symmetric, per row.
+        DynamicQuantize = 22,
+        /// ONNX DynamicQuantizeLinear: f32 to uint8, scale and zero point.
+        DynamicQuantizeLinear = 23,
+        Cast = 24,
+        /// uint8 to int8 and back: the top bit is flipped.
+        FlipSign = 25,
+        Reshape = 30,
+        Transpose = 31,
+        Pad = 32,
+        Slice = 33,
+        Gather = 34,
+        Unary = 40,
+        Binary = 41,
+        Reduce = 42,
+    }
+}
+
+codes! {
+    /// What a step computes on: the weight format of a layer, else the element type.
+    Format: u8 {
+        /// Moves bytes; any element type.
+        Any = 0,
+        F32 = 1,
+        /// int8 activations, no weights.
+        I8 = 2,
+        /// int8 activations, int8 weights.
+        W8 = 16,
+    }
+}

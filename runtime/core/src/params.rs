@@ -1,0 +1,271 @@
+//! Parameter structs of the steps. Sizes are in elements, offsets in bytes from
+//! the start of the weights section.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Marks an offset that is not used.
+pub const NONE: u32 = u32::MAX;
+
+macro_rules! params {
+    ($($(#[$meta:meta])* struct $name:ident { $($(#[$fmeta:meta])* $field:ident: $ty:ty,)* })*) => {
+        $($(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct $name { $($(#[$fmeta])* pub $field: $ty,)* })*
+    };
+}
+
+params! {
+    /// Window of a convolution or pool; bottom and right padding follow from the output's size.
+    struct Window {
+        kernel: [u16; 2],
+        stride: [u16; 2],
+        dilation: [u16; 2],
+        /// top, left
+        pad: [u16; 2],
+    }
+
+    /// Where an int8 layer's weights and per-channel arrays lie.
+    struct LayerArrays {
+        /// Packed weights.
+        weights: u32,
+        weights_bytes: u32,
+        /// i32 per channel (i64 with `WIDE`, f32 with `OUT_F32`), zero
+        /// point of the input folded in.
+        bias: u32,
+        /// Requantization multipliers, i32 per channel. With `OUT_F32`: weight scales, f32.
+        /// With `OUT_I32`: sums of the weights, i32, for a zero point known at run time only.
+        multiplier: u32,
+        /// Requantization shifts, i8 per channel.
+        shift: u32,
+    }
+
+    /// Conv2d, DepthwiseConv2d with int8 activations. Followed by [`ResidualAdd`] with `FUSED_ADD`.
+    struct ConvI8 {
+        window: Window,
+        groups: u32,
+        arrays: LayerArrays,
+        /// Value of cells outside of the input: its zero point.
+        pad_value: i32,
+        output_zero_point: i32,
+        lo: i32,
+        hi: i32,
+        /// Clamp of `OUT_F32` outputs.
+        lo_f32: f32,
+        hi_f32: f32,
+    }
+
+    /// Dense with int8 activations: rows `[…, K]` times `[N, K]`.
+    struct DenseI8 {
+        arrays: LayerArrays,
+        output_zero_point: i32,
+        lo: i32,
+        hi: i32,
+        lo_f32: f32,
+        hi_f32: f32,
+    }
+
+    /// Fused residual addition: y = clamp((conv·m1 + skip·m2 + c) >> s).
+    struct ResidualAdd {
+        m1: i32,
+        m2: i32,
+        c: i32,
+        s: u32,
+        lo: i32,
+        hi: i32,
+    }
+
+    /// Conv2d, DepthwiseConv2d, ConvTranspose2d in f32.
+    struct ConvF32 {
+        window: Window,
+        groups: u32,
+        weights: u32,
+        weights_bytes: u32,
+        /// f32 per channel padded to a multiple of 8, or [`NONE`].
+        bias: u32,
+        lo: f32,
+        hi: f32,
+    }
+
+    /// Dense in f32.
+    struct DenseF32 {
+        weights: u32,
+        weights_bytes: u32,
+        bias: u32,
+        lo: f32,
+        hi: f32,
+    }
+
+    /// MaxPool2d.
+    struct MaxPool {
+        window: Window,
+    }
+
+    /// AvgPool2d; the integer fields are unused in f32.
+    struct AvgPool {
+        window: Window,
+        /// bottom, right: cells that count with `count_include_pad`.
+        pad_end: [u16; 2],
+        count_include_pad: u32,
+        input_zero_point: i32,
+        multiplier: i32,
+        shift: u32,
+        output_zero_point: i32,
+        lo: i32,
+        hi: i32,
+    }
+
+    /// Integer Add.
+    struct AddI8 {
+        m1: i32,
+        m2: i32,
+        c: i32,
+        s: u32,
+        lo: i32,
+        hi: i32,
+    }
+
+    /// Integer Mul.
+    struct MulI8 {
+        zero_point: [i32; 2],
+        multiplier: i32,
+        shift: i32,
+        output_zero_point: i32,
+        lo: i32,
+        hi: i32,
+    }
+
+    /// Integer Softmax over the last axis.
+    struct SoftmaxI8 {
+        /// 32 u32 exponentials: see `arith::softmax_exponential`.
+        table: u32,
+        inverse: u32,
+        shift: u32,
+        output_zero_point: i32,
+    }
+
+    /// 256 int8 entries, index q + 128.
+    struct TableI8 {
+        table: u32,
+    }
+
+    /// Concat; with format `I8` followed by one [`Rescale`] an input.
+    struct Concat {
+        axis: u32,
+    }
+
+    /// y = clamp((q·m + c) >> s); m = 0 and s = 0 copies.
+    struct Rescale {
+        m: i32,
+        c: i32,
+        s: u32,
+    }
+
+    struct Quantize {
+        scale: f32,
+        zero_point: i32,
+    }
+
+    /// DynamicQuantize: one scale for each `row` consecutive elements.
+    struct DynamicQuantize {
+        row: u32,
+    }
+
+    struct Transpose {
+        perm: [u8; 8],
+    }
+
+    struct Pad {
+        begin: [u32; 6],
+        /// The element's bytes, low first.
+        value: [u8; 8],
+    }
+
+    struct Slice {
+        start: [u32; 6],
+        step: [i32; 6],
+    }
+
+    struct Gather {
+        axis: u32,
+    }
+
+    /// Unary in f32: a [`unary`] code and up to two constants.
+    struct Unary {
+        kind: u32,
+        alpha: f32,
+        beta: f32,
+    }
+
+    /// Binary in f32: a [`binary`] code, clamp of the result.
+    struct Binary {
+        kind: u32,
+        lo: f32,
+        hi: f32,
+    }
+
+    /// Reduce in f32 over the axes whose bits are set.
+    struct Reduce {
+        kind: u32,
+        axes: u32,
+    }
+}
+
+/// Codes of unary f32 functions.
+pub mod unary {
+    pub const RELU: u32 = 0;
+    /// alpha
+    pub const LEAKY_RELU: u32 = 1;
+    /// alpha = lower, beta = upper bound
+    pub const CLIP: u32 = 2;
+    pub const SIGMOID: u32 = 3;
+    pub const TANH: u32 = 4;
+    /// clamp(alpha·x + beta, 0, 1)
+    pub const HARD_SIGMOID: u32 = 5;
+    pub const HARD_SWISH: u32 = 6;
+    /// alpha
+    pub const ELU: u32 = 7;
+    pub const SOFTPLUS: u32 = 8;
+    pub const ERF: u32 = 9;
+    pub const GELU: u32 = 10;
+    pub const SILU: u32 = 11;
+    pub const EXP: u32 = 12;
+    pub const LOG: u32 = 13;
+    pub const SQRT: u32 = 14;
+    pub const RECIPROCAL: u32 = 15;
+    pub const NEG: u32 = 16;
+    pub const ABS: u32 = 17;
+    pub const FLOOR: u32 = 18;
+    pub const CEIL: u32 = 19;
+    /// ties to even
+    pub const ROUND: u32 = 20;
+    pub const SIGN: u32 = 21;
+    /// alpha = scale, beta = zero point on the signed 8-bit grid: quantize and dequantize again
+    pub const FAKE_QUANT: u32 = 22;
+    pub const LAST: u32 = FAKE_QUANT;
+}
+
+/// Codes of binary f32 functions.
+pub mod binary {
+    pub const ADD: u32 = 0;
+    pub const SUB: u32 = 1;
+    pub const MUL: u32 = 2;
+    pub const DIV: u32 = 3;
+    pub const MAX: u32 = 4;
+    pub const MIN: u32 = 5;
+    pub const POW: u32 = 6;
+    pub const PRELU: u32 = 7;
+    pub const LAST: u32 = PRELU;
+}
+
+/// Codes of f32 reductions.
+pub mod reduce {
+    pub const MEAN: u32 = 0;
+    pub const SUM: u32 = 1;
+    pub const MAX: u32 = 2;
+    pub const MIN: u32 = 3;
+    pub const PROD: u32 = 4;
+    pub const SUM_SQUARE: u32 = 5;
+    pub const L2: u32 = 6;
+    pub const LAST: u32 = L2;
+}
