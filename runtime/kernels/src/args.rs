@@ -1,0 +1,139 @@
+//! What kernels are given. Slices have exactly the lengths their shapes say;
+//! callers validate once, kernels do not repeat it.
+
+/// Geometry of a convolution or pool on NHWC tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    pub batch: usize,
+    pub in_h: usize,
+    pub in_w: usize,
+    pub in_c: usize,
+    pub out_h: usize,
+    pub out_w: usize,
+    pub out_c: usize,
+    pub kernel_h: usize,
+    pub kernel_w: usize,
+    pub stride_h: usize,
+    pub stride_w: usize,
+    pub dilation_h: usize,
+    pub dilation_w: usize,
+    pub pad_top: usize,
+    pub pad_left: usize,
+    pub groups: usize,
+}
+
+/// Bias per channel, the input's zero point folded in.
+#[derive(Clone, Copy, Debug)]
+pub enum Bias<'a> {
+    I32(&'a [i32]),
+    /// A `wide` layer: bias and sums are added in i64.
+    I64(&'a [i64]),
+}
+
+/// Fused residual: y = clamp((y·m1 + skip·m2 + c) >> s, lo, hi), `skip` is what the output held.
+#[derive(Clone, Copy, Debug)]
+pub struct Residual {
+    pub m1: i32,
+    pub m2: i32,
+    pub c: i32,
+    pub s: u32,
+    pub lo: i8,
+    pub hi: i8,
+}
+
+/// Epilogue to int8. Arrays have one entry a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Requant<'a> {
+    pub bias: Bias<'a>,
+    pub multiplier: &'a [i32],
+    pub shift: &'a [i8],
+    pub zero_point: i32,
+    pub lo: i8,
+    pub hi: i8,
+    pub residual: Option<Residual>,
+}
+
+/// Epilogue to f32: `(acc as f32)·(x_scale·w_scale) + bias`, clamped.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale<'a> {
+    /// One for the tensor, or one a row (dense).
+    pub x_scale: &'a [f32],
+    /// Per channel, as `bias`.
+    pub w_scale: &'a [f32],
+    pub bias: &'a [f32],
+    pub lo: f32,
+    pub hi: f32,
+}
+
+/// Epilogue to i32: `acc − zero_point·column_sum`.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    pub zero_point: i32,
+    /// Sums of the weights per channel.
+    pub column_sum: &'a [i32],
+}
+
+/// Where a layer's sums go.
+#[derive(Debug)]
+pub enum Output<'a> {
+    I8(Requant<'a>, &'a mut [i8]),
+    F32(Scale<'a>, &'a mut [f32]),
+    I32(Raw<'a>, &'a mut [i32]),
+}
+
+/// Weights, bias and clamp of an f32 layer.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerF32<'a> {
+    /// Packed.
+    pub weights: &'a [f32],
+    /// Padded to a multiple of 8 channels; empty: none.
+    pub bias: &'a [f32],
+    pub lo: f32,
+    pub hi: f32,
+}
+
+/// Integer addition: `arith::add` with these constants.
+#[derive(Clone, Copy, Debug)]
+pub struct AddI8 {
+    pub m1: i32,
+    pub m2: i32,
+    pub c: i32,
+    pub s: u32,
+    pub lo: i8,
+    pub hi: i8,
+}
+
+/// Integer product: `arith::mul` with these constants.
+#[derive(Clone, Copy, Debug)]
+pub struct MulI8 {
+    pub zp1: i32,
+    pub zp2: i32,
+    pub multiplier: i32,
+    pub shift: i8,
+    pub zero_point: i32,
+    pub lo: i8,
+    pub hi: i8,
+}
+
+/// Integer average pool: `arith::average` with these constants.
+#[derive(Clone, Copy, Debug)]
+pub struct AverageI8 {
+    /// Rows and columns of padding behind the input that count with `count_pad`.
+    pub pad_end: [usize; 2],
+    pub count_pad: bool,
+    pub input_zero_point: i32,
+    pub multiplier: i32,
+    pub shift: u32,
+    pub zero_point: i32,
+    pub lo: i8,
+    pub hi: i8,
+}
+
+/// Integer softmax: `arith::softmax_exponential` of this table, `arith::softmax_probability`.
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxI8<'a> {
+    pub table: &'a [u32],
+    pub inverse: u32,
+    pub shift: u32,
+    pub zero_point: i32,
+}

@@ -1,0 +1,68 @@
+//! The kernels of one instruction set, as a type. Op bodies are generic over it.
+
+use crate::args::*;
+use crate::select::IsaKind;
+
+/// One instruction set. A value of the type is the proof that the CPU has it.
+///
+/// Layers: `x` NHWC (rows `[rows, k]` for dense), weights packed as [`crate::pack`] says,
+/// output NHWC. Scratch lengths come from [`crate::pack`], equal for every instruction set.
+pub trait Isa: IsaI8 + IsaF32 {
+    fn name(self) -> &'static str;
+}
+
+impl<I: IsaI8 + IsaF32> Isa for I {
+    fn name(self) -> &'static str {
+        I::KIND.name()
+    }
+}
+
+/// The int8 kernels of an instruction set.
+pub trait IsaI8: Copy + 'static {
+    const KIND: IsaKind;
+
+    /// Cells outside of the input hold `pad_value`.
+    fn conv2d_w8(self, x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8]);
+    /// `out_c == in_c == groups`.
+    fn depthwise_w8(self, x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8]);
+    fn dense_w8(self, x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>);
+    fn max_pool_i8(self, x: &[i8], shape: &ConvShape, out: &mut [i8]);
+    fn avg_pool_i8(self, x: &[i8], shape: &ConvShape, args: &AverageI8, out: &mut [i8]);
+    fn add_i8(self, a: &[i8], b: &[i8], args: &AddI8, out: &mut [i8]);
+    /// `b` lies in `out`.
+    fn add_in_place_i8(self, a: &[i8], args: &AddI8, out: &mut [i8]);
+    fn mul_i8(self, a: &[i8], b: &[i8], args: &MulI8, out: &mut [i8]);
+    fn rescale_i8(self, x: &[i8], m: i32, c: i32, s: u32, out: &mut [i8]);
+    fn table_i8(self, x: &[i8], table: &[i8], out: &mut [i8]);
+    fn table_in_place_i8(self, table: &[i8], out: &mut [i8]);
+    /// Rows of `row` elements.
+    fn softmax_i8(self, x: &[i8], row: usize, args: &SoftmaxI8<'_>, out: &mut [i8]);
+    /// `false` where a value is NaN (the output is then unspecified).
+    fn quantize_i8(self, x: &[f32], scale: f32, zero_point: i32, out: &mut [i8]) -> bool;
+    fn dequantize_i8(self, x: &[i8], scale: f32, zero_point: i32, out: &mut [f32]);
+    /// One scale a row of `row` elements; `false` where a value is NaN or infinite.
+    fn dynamic_quantize_i8(self, x: &[f32], row: usize, out: &mut [i8], scales: &mut [f32]) -> bool;
+}
+
+/// The f32 kernels of an instruction set. Scratch is aligned to 4 bytes.
+pub trait IsaF32: Copy + 'static {
+    fn conv2d_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]);
+    fn depthwise_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]);
+    /// Gather form; `shape`'s input and output are those of the transposed convolution.
+    fn conv_transpose2d_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]);
+    fn dense_f32(self, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]);
+    /// `[m, k]` times `[k, n]`, neither packed.
+    fn matmul_f32(self, a: &[f32], b: &[f32], m: usize, k: usize, n: usize, out: &mut [f32]);
+    fn max_pool_f32(self, x: &[f32], shape: &ConvShape, out: &mut [f32]);
+    fn avg_pool_f32(self, x: &[f32], shape: &ConvShape, pad_end: [usize; 2], count_pad: bool, out: &mut [f32]);
+    /// `kind` and constants as in `selvedge_core::params::unary`. `x` and `out` have one length.
+    fn unary_f32(self, kind: u32, alpha: f32, beta: f32, x: &[f32], out: &mut [f32]);
+    fn unary_in_place_f32(self, kind: u32, alpha: f32, beta: f32, out: &mut [f32]);
+    /// `kind` as in `selvedge_core::params::binary`. `a`, `b` and `out` have one length, or one
+    /// of `a` and `b` has length 1 and is broadcast.
+    fn binary_f32(self, kind: u32, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f32]);
+    /// Rows of `row` elements.
+    fn softmax_f32(self, x: &[f32], row: usize, out: &mut [f32]);
+    /// `kind` as in `selvedge_core::params::reduce`; `[outer, n, inner]` to `[outer, inner]`.
+    fn reduce_f32(self, kind: u32, x: &[f32], outer: usize, n: usize, inner: usize, out: &mut [f32]);
+}

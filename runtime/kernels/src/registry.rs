@@ -1,0 +1,150 @@
+//! Every kernel, declared once: the declaration makes its entry in [`KERNELS`] and its tests.
+
+use crate::select::IsaKind;
+
+/// A kernel of this build.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelInfo {
+    /// Family, types, instruction set, tile.
+    pub name: &'static str,
+    pub isa: IsaKind,
+    pub family: Family,
+    /// Output rows (pixels) and columns (channels) computed together; 1x1 where there is no tile.
+    pub tile: (u8, u8),
+}
+
+/// What a kernel computes: a method of [`IsaI8`](crate::IsaI8) or [`IsaF32`](crate::IsaF32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Conv2dW8,
+    DepthwiseW8,
+    DenseW8,
+    MaxPoolI8,
+    AvgPoolI8,
+    AddI8,
+    MulI8,
+    RescaleI8,
+    TableI8,
+    SoftmaxI8,
+    QuantizeI8,
+    DequantizeI8,
+    DynamicQuantizeI8,
+    Conv2dF32,
+    DepthwiseF32,
+    ConvTranspose2dF32,
+    DenseF32,
+    MatmulF32,
+    MaxPoolF32,
+    AvgPoolF32,
+    UnaryF32,
+    BinaryF32,
+    SoftmaxF32,
+    ReduceF32,
+}
+
+macro_rules! kernels {
+    ($($isa:ident, cfg $cfg:tt { $($name:ident { family: $family:ident, tile: ($mr:literal, $nr:literal) })* })*) => {
+        /// Every kernel of this build.
+        pub const KERNELS: &[KernelInfo] = &[$($(
+            #[cfg $cfg]
+            KernelInfo {
+                name: stringify!($name),
+                isa: IsaKind::$isa,
+                family: Family::$family,
+                tile: ($mr, $nr),
+            },
+        )*)*];
+
+        #[cfg(test)]
+        #[allow(non_snake_case)]
+        mod tests {
+            $($(
+                #[cfg $cfg]
+                mod $name {
+                    crate::testing::families!($family, crate::$isa);
+                }
+            )*)*
+        }
+    };
+}
+
+kernels! {
+    Reference, cfg(all()) {
+        conv2d_w8__reference { family: Conv2dW8, tile: (1, 1) }
+        depthwise_w8__reference { family: DepthwiseW8, tile: (1, 1) }
+        dense_w8__reference { family: DenseW8, tile: (1, 1) }
+        max_pool_i8__reference { family: MaxPoolI8, tile: (1, 1) }
+        avg_pool_i8__reference { family: AvgPoolI8, tile: (1, 1) }
+        add_i8__reference { family: AddI8, tile: (1, 1) }
+        mul_i8__reference { family: MulI8, tile: (1, 1) }
+        rescale_i8__reference { family: RescaleI8, tile: (1, 1) }
+        table_i8__reference { family: TableI8, tile: (1, 1) }
+        softmax_i8__reference { family: SoftmaxI8, tile: (1, 1) }
+        quantize_i8__reference { family: QuantizeI8, tile: (1, 1) }
+        dequantize_i8__reference { family: DequantizeI8, tile: (1, 1) }
+        dynamic_quantize_i8__reference { family: DynamicQuantizeI8, tile: (1, 1) }
+        conv2d_f32__reference { family: Conv2dF32, tile: (1, 1) }
+        depthwise_f32__reference { family: DepthwiseF32, tile: (1, 1) }
+        conv_transpose2d_f32__reference { family: ConvTranspose2dF32, tile: (1, 1) }
+        dense_f32__reference { family: DenseF32, tile: (1, 1) }
+        matmul_f32__reference { family: MatmulF32, tile: (1, 1) }
+        max_pool_f32__reference { family: MaxPoolF32, tile: (1, 1) }
+        avg_pool_f32__reference { family: AvgPoolF32, tile: (1, 1) }
+        unary_f32__reference { family: UnaryF32, tile: (1, 1) }
+        binary_f32__reference { family: BinaryF32, tile: (1, 1) }
+        softmax_f32__reference { family: SoftmaxF32, tile: (1, 1) }
+        reduce_f32__reference { family: ReduceF32, tile: (1, 1) }
+    }
+    Portable, cfg(all()) {
+        conv2d_w8__portable_4x8 { family: Conv2dW8, tile: (4, 8) }
+        depthwise_w8__portable_1x8 { family: DepthwiseW8, tile: (1, 8) }
+        dense_w8__portable_4x8 { family: DenseW8, tile: (4, 8) }
+        max_pool_i8__portable { family: MaxPoolI8, tile: (1, 1) }
+        avg_pool_i8__portable_1x32 { family: AvgPoolI8, tile: (1, 32) }
+        add_i8__portable { family: AddI8, tile: (1, 1) }
+        mul_i8__portable { family: MulI8, tile: (1, 1) }
+        rescale_i8__portable { family: RescaleI8, tile: (1, 1) }
+        table_i8__portable { family: TableI8, tile: (1, 1) }
+        softmax_i8__portable { family: SoftmaxI8, tile: (1, 1) }
+        quantize_i8__portable { family: QuantizeI8, tile: (1, 1) }
+        dequantize_i8__portable { family: DequantizeI8, tile: (1, 1) }
+        dynamic_quantize_i8__portable { family: DynamicQuantizeI8, tile: (1, 1) }
+        conv2d_f32__portable_4x8 { family: Conv2dF32, tile: (4, 8) }
+        depthwise_f32__portable { family: DepthwiseF32, tile: (1, 1) }
+        conv_transpose2d_f32__portable_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
+        dense_f32__portable_4x8 { family: DenseF32, tile: (4, 8) }
+        matmul_f32__portable_4x8 { family: MatmulF32, tile: (4, 8) }
+        max_pool_f32__portable { family: MaxPoolF32, tile: (1, 1) }
+        avg_pool_f32__portable_1x8 { family: AvgPoolF32, tile: (1, 8) }
+        unary_f32__portable { family: UnaryF32, tile: (1, 1) }
+        binary_f32__portable { family: BinaryF32, tile: (1, 1) }
+        softmax_f32__portable { family: SoftmaxF32, tile: (1, 1) }
+        reduce_f32__portable_1x8 { family: ReduceF32, tile: (1, 8) }
+    }
+    Avx2, cfg(target_arch = "x86_64") {
+        conv2d_w8__avx2_4x8 { family: Conv2dW8, tile: (4, 8) }
+        depthwise_w8__avx2_4x8 { family: DepthwiseW8, tile: (4, 8) }
+        dense_w8__avx2_4x8 { family: DenseW8, tile: (4, 8) }
+        max_pool_i8__avx2 { family: MaxPoolI8, tile: (1, 1) }
+        avg_pool_i8__avx2_1x32 { family: AvgPoolI8, tile: (1, 32) }
+        add_i8__avx2 { family: AddI8, tile: (1, 1) }
+        mul_i8__avx2_1x32 { family: MulI8, tile: (1, 32) }
+        rescale_i8__avx2 { family: RescaleI8, tile: (1, 1) }
+        table_i8__avx2 { family: TableI8, tile: (1, 1) }
+        softmax_i8__avx2 { family: SoftmaxI8, tile: (1, 1) }
+        quantize_i8__avx2 { family: QuantizeI8, tile: (1, 1) }
+        dequantize_i8__avx2 { family: DequantizeI8, tile: (1, 1) }
+        dynamic_quantize_i8__avx2 { family: DynamicQuantizeI8, tile: (1, 1) }
+        conv2d_f32__avx2_4x16 { family: Conv2dF32, tile: (4, 16) }
+        depthwise_f32__avx2 { family: DepthwiseF32, tile: (1, 1) }
+        conv_transpose2d_f32__avx2_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
+        dense_f32__avx2_4x16 { family: DenseF32, tile: (4, 16) }
+        matmul_f32__avx2_4x16 { family: MatmulF32, tile: (4, 16) }
+        max_pool_f32__avx2 { family: MaxPoolF32, tile: (1, 1) }
+        avg_pool_f32__avx2_1x8 { family: AvgPoolF32, tile: (1, 8) }
+        unary_f32__avx2 { family: UnaryF32, tile: (1, 1) }
+        binary_f32__avx2 { family: BinaryF32, tile: (1, 1) }
+        softmax_f32__avx2 { family: SoftmaxF32, tile: (1, 1) }
+        reduce_f32__avx2_1x8 { family: ReduceF32, tile: (1, 8) }
+    }
+}
