@@ -1,0 +1,42 @@
+//! Which kernel an op runs on, for reports.
+
+use selvedge_core::{Format, OpCode};
+use selvedge_kernels::{Family, IsaKind, KERNELS};
+
+/// Name of the kernel that an op of this format runs on; empty for ops that move bytes.
+pub fn kernel_name(op: OpCode, format: Format, isa: IsaKind) -> &'static str {
+    let Some(family) = family(op, format) else { return "" };
+    let of = |isa: IsaKind| KERNELS.iter().find(|kernel| kernel.family == family && kernel.isa == isa);
+    of(isa).or_else(|| of(IsaKind::Portable)).map_or("", |kernel| kernel.name)
+}
+
+fn family(op: OpCode, format: Format) -> Option<Family> {
+    use Format::{F32, I8, W8};
+    Some(match (op, format) {
+        (OpCode::Conv2d, W8) => Family::Conv2dW8,
+        (OpCode::DepthwiseConv2d, W8) => Family::DepthwiseW8,
+        (OpCode::Dense, W8) => Family::DenseW8,
+        (OpCode::MaxPool2d, I8) => Family::MaxPoolI8,
+        (OpCode::AvgPool2d, I8) => Family::AvgPoolI8,
+        (OpCode::Add, I8) => Family::AddI8,
+        (OpCode::Mul, I8) => Family::MulI8,
+        (OpCode::Concat, I8) => Family::RescaleI8,
+        (OpCode::Table, I8) => Family::TableI8,
+        (OpCode::Softmax, I8) => Family::SoftmaxI8,
+        (OpCode::Quantize, _) => Family::QuantizeI8,
+        (OpCode::Dequantize, _) => Family::DequantizeI8,
+        (OpCode::DynamicQuantize, _) => Family::DynamicQuantizeI8,
+        (OpCode::Conv2d, F32) => Family::Conv2dF32,
+        (OpCode::DepthwiseConv2d, F32) => Family::DepthwiseF32,
+        (OpCode::ConvTranspose2d, F32) => Family::ConvTranspose2dF32,
+        (OpCode::Dense, F32) => Family::DenseF32,
+        (OpCode::MatMul, F32) => Family::MatmulF32,
+        (OpCode::MaxPool2d, F32) => Family::MaxPoolF32,
+        (OpCode::AvgPool2d, F32) => Family::AvgPoolF32,
+        (OpCode::Unary, F32) => Family::UnaryF32,
+        (OpCode::Binary, F32) => Family::BinaryF32,
+        (OpCode::Softmax, F32) => Family::SoftmaxF32,
+        (OpCode::Reduce, F32) => Family::ReduceF32,
+        _ => return None,
+    })
+}

@@ -1,0 +1,111 @@
+//! Integer addition and subtraction with rescale.
+
+use core::marker::PhantomData;
+
+use selvedge_core::artifact::step_flags::IN_PLACE;
+use selvedge_core::{DType, Error, Format, OpCode, params};
+use selvedge_kernels::{AddI8, Isa};
+
+use super::broadcast::Broadcast;
+use super::{I8, clamp_i8};
+use crate::{Op, RunCtx, StepCtx};
+
+/// Sum of two tensors, broadcast as ONNX does; in place on either input.
+pub struct Add<F>(PhantomData<F>);
+
+/// Repetitions of one value that a kernel call takes.
+const REPEAT: usize = 64;
+
+struct Plan {
+    broadcast: Broadcast,
+    args: AddI8,
+    in_place: Option<usize>,
+}
+
+impl Plan {
+    fn of(ctx: &StepCtx<'_>) -> Result<Self, Error> {
+        ctx.counts(2..=2, 1)?;
+        ctx.flags(IN_PLACE)?;
+        let (a, b, y) = (ctx.input_of(0, DType::I8)?, ctx.input_of(1, DType::I8)?, ctx.output_of(0, DType::I8)?);
+        let broadcast = Broadcast::of(ctx, a.dims, b.dims, y.dims)?;
+        let p: params::AddI8 = ctx.params()?;
+        let (lo, hi) = clamp_i8(ctx, p.lo, p.hi)?;
+        ctx.require(p.s <= 31)?;
+        let mut args = AddI8 { m1: p.m1, m2: p.m2, c: p.c, s: p.s, lo, hi };
+        let in_place = ctx.in_place();
+        if let Some(i) = in_place {
+            let [first, second] = [a, b].map(|t| t.elements == y.elements);
+            ctx.require(if i == 0 { first } else { second })?;
+            ctx.require(ctx.step().inputs.first() != ctx.step().inputs.last())?;
+            if i == 0 {
+                // The kernel's second summand is the one that lies in the output.
+                core::mem::swap(&mut args.m1, &mut args.m2);
+            }
+        }
+        Ok(Plan { broadcast, args, in_place })
+    }
+}
+
+impl Op for Add<I8> {
+    const CODE: OpCode = OpCode::Add;
+    const FORMAT: Format = Format::I8;
+
+    fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
+        Plan::of(ctx).map(drop)
+    }
+
+    fn run<I: Isa>(ctx: &mut RunCtx<'_>, isa: I) -> Result<(), Error> {
+        let (plan, bad) = (Plan::of(&ctx.step)?, ctx.step.bad());
+        let mut views = ctx.views()?;
+        let (a, b, out) = (views.input::<i8>(0)?, views.input::<i8>(1)?, views.output::<i8>(0)?);
+        let (broadcast, args) = (&plan.broadcast, &plan.args);
+        let (a_len, b_len) = (broadcast.a_len(), broadcast.b_len());
+        for (run, y) in broadcast.runs().zip(out.chunks_exact_mut(broadcast.run_len())) {
+            let a = || a.get(run.a..run.a + a_len).ok_or(bad);
+            let b = || b.get(run.b..run.b + b_len).ok_or(bad);
+            match plan.in_place {
+                Some(i) => {
+                    let other = if i == 0 { b()? } else { a()? };
+                    pieces(other, y, |other, y| isa.add_in_place_i8(other, args, y));
+                }
+                None if a_len <= b_len => {
+                    let b = b()?;
+                    let mut at = 0;
+                    pieces(a()?, y, |a, y| {
+                        if let Some(b) = b.get(at..at + y.len()) {
+                            isa.add_i8(a, b, args, y);
+                        }
+                        at += y.len();
+                    });
+                }
+                None => {
+                    let a = a()?;
+                    let mut at = 0;
+                    pieces(b()?, y, |b, y| {
+                        if let Some(a) = a.get(at..at + y.len()) {
+                            isa.add_i8(a, b, args, y);
+                        }
+                        at += y.len();
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `f` with `x` and `y` at one length: at once, or, where `x` is one value, in pieces of
+/// `y` with the value repeated.
+pub(super) fn pieces(x: &[i8], y: &mut [i8], mut f: impl FnMut(&[i8], &mut [i8])) {
+    match x {
+        [value] if y.len() > 1 => {
+            let repeated = [*value; REPEAT];
+            for piece in y.chunks_mut(REPEAT) {
+                if let Some(x) = repeated.get(..piece.len()) {
+                    f(x, piece);
+                }
+            }
+        }
+        _ => f(x, y),
+    }
+}

@@ -1,0 +1,139 @@
+//! Op bodies, one family a file, and the table of all of them.
+//!
+//! Each op resolves its parameters into a plan; `validate` proves it once, `run` builds it again
+//! from the same checks and calls the kernels.
+
+mod add;
+mod broadcast;
+mod cast;
+mod concat;
+mod conv_f32;
+mod conv_i8;
+mod conv_transpose;
+mod dense_f32;
+mod dense_i8;
+mod dynamic;
+mod elementwise_f32;
+mod flip;
+mod gather;
+mod geometry;
+mod index;
+mod layer_i8;
+mod matmul;
+mod mul;
+mod pad;
+mod pool;
+mod quantize;
+mod reduce;
+mod reshape;
+mod slice;
+mod softmax;
+mod table;
+mod transpose;
+
+pub use add::Add;
+pub use cast::Cast;
+pub use concat::Concat;
+pub use conv_i8::{Conv2d, DepthwiseConv2d};
+pub use conv_transpose::ConvTranspose2d;
+pub use dense_i8::Dense;
+pub use dynamic::{DynamicQuantize, DynamicQuantizeLinear};
+pub use elementwise_f32::{Binary, Unary};
+pub use flip::FlipSign;
+pub use gather::Gather;
+pub use matmul::MatMul;
+pub use mul::Mul;
+pub use pad::Pad;
+pub use pool::{AvgPool2d, MaxPool2d};
+pub use quantize::{Dequantize, Quantize};
+pub use reduce::Reduce;
+pub use reshape::Reshape;
+pub use slice::Slice;
+pub use softmax::Softmax;
+pub use table::Table;
+pub use transpose::Transpose;
+
+use selvedge_core::Error;
+use selvedge_core::params::{LayerArrays, NONE};
+use selvedge_kernels::{LayerF32, pack};
+
+use crate::{OpEntry, StepCtx};
+
+/// Moves bytes; any element type.
+pub struct Any;
+/// f32 values.
+pub struct F32;
+/// int8 activations, no weights.
+pub struct I8;
+/// int8 activations, int8 weights.
+pub struct W8;
+
+/// Every op of the runtime.
+pub const ALL: &[OpEntry] = &[
+    OpEntry::of::<Conv2d<W8>>(),
+    OpEntry::of::<DepthwiseConv2d<W8>>(),
+    OpEntry::of::<Dense<W8>>(),
+    OpEntry::of::<Add<I8>>(),
+    OpEntry::of::<Mul<I8>>(),
+    OpEntry::of::<MaxPool2d<I8>>(),
+    OpEntry::of::<AvgPool2d<I8>>(),
+    OpEntry::of::<Table<I8>>(),
+    OpEntry::of::<Softmax<I8>>(),
+    OpEntry::of::<Concat<I8>>(),
+    OpEntry::of::<Quantize<F32>>(),
+    OpEntry::of::<Dequantize<I8>>(),
+    OpEntry::of::<DynamicQuantize<F32>>(),
+    OpEntry::of::<DynamicQuantizeLinear<F32>>(),
+    OpEntry::of::<FlipSign<Any>>(),
+    OpEntry::of::<Cast<Any>>(),
+    OpEntry::of::<Reshape<Any>>(),
+    OpEntry::of::<Transpose<Any>>(),
+    OpEntry::of::<Concat<Any>>(),
+    OpEntry::of::<Pad<Any>>(),
+    OpEntry::of::<Slice<Any>>(),
+    OpEntry::of::<Gather<Any>>(),
+    OpEntry::of::<Conv2d<F32>>(),
+    OpEntry::of::<DepthwiseConv2d<F32>>(),
+    OpEntry::of::<ConvTranspose2d<F32>>(),
+    OpEntry::of::<Dense<F32>>(),
+    OpEntry::of::<MatMul<F32>>(),
+    OpEntry::of::<MaxPool2d<F32>>(),
+    OpEntry::of::<AvgPool2d<F32>>(),
+    OpEntry::of::<Softmax<F32>>(),
+    OpEntry::of::<Unary<F32>>(),
+    OpEntry::of::<Binary<F32>>(),
+    OpEntry::of::<Reduce<F32>>(),
+];
+
+/// Bounds of int8 outputs, `lo` ≤ `hi`.
+fn clamp_i8(ctx: &StepCtx<'_>, lo: i32, hi: i32) -> Result<(i8, i8), Error> {
+    ctx.require(lo <= hi)?;
+    Ok((i8::try_from(lo).map_err(|_| ctx.bad())?, i8::try_from(hi).map_err(|_| ctx.bad())?))
+}
+
+/// A zero point of an int8 grid.
+fn zero_point_i8(ctx: &StepCtx<'_>, zero_point: i32) -> Result<i32, Error> {
+    ctx.require((-128..=127).contains(&zero_point))?;
+    Ok(zero_point)
+}
+
+/// A layer's packed weights, of exactly this many bytes.
+fn weights_i8<'a>(ctx: &StepCtx<'a>, arrays: &LayerArrays, bytes: usize) -> Result<&'a [i8], Error> {
+    ctx.require(arrays.weights_bytes as usize == bytes)?;
+    ctx.array(arrays.weights, bytes)
+}
+
+/// Weights (offset, bytes), bias and clamp of an f32 layer.
+fn layer_f32<'a>(
+    ctx: &StepCtx<'a>,
+    (weights, weights_bytes): (u32, u32),
+    elements: usize,
+    bias: u32,
+    channels: usize,
+    lo: f32,
+    hi: f32,
+) -> Result<LayerF32<'a>, Error> {
+    ctx.require(weights_bytes as u64 == elements as u64 * 4 && lo <= hi)?;
+    let bias = if bias == NONE { &[][..] } else { ctx.array(bias, pack::padded_channels(channels))? };
+    Ok(LayerF32 { weights: ctx.array(weights, elements)?, bias, lo, hi })
+}

@@ -1,0 +1,359 @@
+//! One small valid program for every entry of the op table.
+#![allow(dead_code)]
+
+use selvedge_core::artifact::step_flags;
+use selvedge_core::params::*;
+use selvedge_core::{DType, Format, OpCode as Op};
+use selvedge_kernels::{ConvShape, pack};
+
+use super::layers::{add, conv3x3, dense, unit_scale};
+use super::{Program, params};
+
+/// Deterministic small numbers.
+pub fn numbers(n: usize) -> Vec<i8> {
+    (0..n).map(|i| ((i * 37 + 11) % 23) as i8 - 11).collect()
+}
+
+pub fn reals(n: usize) -> Vec<f32> {
+    numbers(n).iter().map(|&v| v as f32 / 4.0).collect()
+}
+
+fn f32_array(p: &mut Program, n: usize) -> (u32, u32) {
+    (p.array(bytemuck::cast_slice(&reals(n))), n as u32 * 4)
+}
+
+/// A program of one step with inputs of these types and shapes.
+pub fn single(
+    code: (Op, Format),
+    inputs: &[(DType, &[u32])],
+    outputs: &[(DType, &[u32])],
+    params: impl FnOnce(&mut Program) -> (Vec<u8>, usize),
+) -> Program {
+    let mut p = Program::default();
+    let inputs: Vec<u16> = inputs.iter().map(|&(dtype, dims)| p.input(dtype, dims)).collect();
+    let outputs: Vec<u16> = outputs.iter().map(|&(dtype, dims)| p.tensor(dtype, dims)).collect();
+    let (params, scratch) = params(&mut p);
+    p.step(code, &inputs, &outputs, params, scratch);
+    outputs.iter().for_each(|&t| p.output(t));
+    p
+}
+
+const W3: Window = Window { kernel: [3, 3], stride: [2, 1], dilation: [1, 1], pad: [1, 1] };
+
+/// Geometry of [`W3`] on [1, 5, 4, in_c] to [1, 3, 4, out_c].
+fn shape3(in_c: usize, out_c: usize, groups: usize) -> ConvShape {
+    ConvShape {
+        batch: 1,
+        in_h: 5,
+        in_w: 4,
+        in_c,
+        out_h: 3,
+        out_w: 4,
+        out_c,
+        kernel_h: 3,
+        kernel_w: 3,
+        stride_h: 2,
+        stride_w: 1,
+        dilation_h: 1,
+        dilation_w: 1,
+        pad_top: 1,
+        pad_left: 1,
+        groups,
+    }
+}
+
+/// `groups` matrices of `n` rows of `k`, packed.
+fn packed(groups: usize, n: usize, k: usize) -> Vec<i8> {
+    let mut out = vec![0; groups * pack::w8_bytes(n, k)];
+    for (rows, out) in numbers(groups * n * k).chunks(n * k).zip(out.chunks_mut(pack::w8_bytes(n, k))) {
+        pack::pack_w8(rows, n, k, out);
+    }
+    out
+}
+
+fn conv_i8(p: &mut Program, groups: u32, weights: &[i8], channels: usize) -> ConvI8 {
+    let arrays = unit_scale(p, weights, &vec![5; channels]);
+    ConvI8 {
+        window: W3,
+        groups,
+        arrays,
+        pad_value: -3,
+        output_zero_point: 2,
+        lo: -100,
+        hi: 100,
+        lo_f32: -50.0,
+        hi_f32: 50.0,
+    }
+}
+
+fn with_flags(mut p: Program, flags: u16) -> Program {
+    p.steps[0].flags = flags;
+    p
+}
+
+fn in_place(mut p: Program, i: u8) -> Program {
+    p.in_place(i);
+    p
+}
+
+fn layers() -> Vec<(&'static str, Program)> {
+    use {DType::*, Format::W8};
+    let conv = |out: DType, extra: &[(DType, &[u32])], flags| {
+        let inputs = [&[(I8, &[1, 5, 4, 4][..])], extra].concat();
+        let weights = packed(2, 3, 9 * 2);
+        let scratch = pack::conv_w8_scratch(&shape3(4, 6, 2));
+        let p = single((Op::Conv2d, W8), &inputs, &[(out, &[1, 3, 4, 6])], |p| {
+            (params(conv_i8(p, 2, &weights, 6)), scratch)
+        });
+        with_flags(p, flags)
+    };
+    let depthwise = single((Op::DepthwiseConv2d, W8), &[(I8, &[1, 5, 4, 5])], &[(I8, &[1, 3, 4, 5])], |p| {
+        let mut weights = vec![0; pack::depthwise_w8_bytes(5, 9)];
+        pack::pack_depthwise_w8(&numbers(5 * 9), 5, 9, &mut weights);
+        let conv = conv_i8(p, 5, &weights, 5);
+        (params(conv), pack::depthwise_w8_scratch(&shape3(5, 5, 5)))
+    });
+    let dense_to = |out: DType, extra: &[(DType, &[u32])], flags| {
+        let inputs = [&[(I8, &[3, 5][..])], extra].concat();
+        let p = single((Op::Dense, W8), &inputs, &[(out, &[3, 9])], |p| {
+            let arrays = unit_scale(p, &packed(1, 9, 5), &[1; 9]);
+            let (lo_f32, hi_f32) = (f32::NEG_INFINITY, f32::INFINITY);
+            (params(DenseI8 { arrays, output_zero_point: 0, lo: -128, hi: 127, lo_f32, hi_f32 }), 0)
+        });
+        with_flags(p, flags)
+    };
+    let mut residual = Program::default();
+    let x = residual.input(I8, &[1, 3, 4, 1]);
+    let first = conv3x3(&mut residual, x, 3, 4, None);
+    let sum = conv3x3(&mut residual, x, 3, 4, Some(first));
+    residual.output(sum);
+    let mut wide = single((Op::Dense, W8), &[(I8, &[1, 4])], &[(I8, &[1, 2])], |p| {
+        let mut arrays = unit_scale(p, &packed(1, 2, 4), &[0; 2]);
+        arrays.bias = p.channels(&[1i64 << 33, -(1 << 33)]);
+        let (lo_f32, hi_f32) = (0.0, 0.0);
+        (params(DenseI8 { arrays, output_zero_point: 0, lo: -128, hi: 127, lo_f32, hi_f32 }), 0)
+    });
+    wide.steps[0].flags = step_flags::WIDE;
+    let mut chain = Program::default();
+    let x = chain.input(I8, &[1, 4]);
+    let y = dense(&mut chain, x, 1, &numbers(16), &[1, 2, 3, 4]);
+    let z = add(&mut chain, x, y, &[1, 4]);
+    chain.output(z);
+    vec![
+        ("conv to i8", conv(I8, &[], 0)),
+        ("conv to f32", conv(F32, &[(F32, &[1])], step_flags::OUT_F32)),
+        ("conv to i32", conv(I32, &[(U8, &[1])], step_flags::OUT_I32)),
+        ("conv to i32, zero point 0", conv(I32, &[], step_flags::OUT_I32)),
+        ("depthwise", depthwise),
+        ("dense to i8", dense_to(I8, &[], 0)),
+        ("dense to f32, one scale", dense_to(F32, &[(F32, &[1])], step_flags::OUT_F32)),
+        ("dense to f32, a scale a row", dense_to(F32, &[(F32, &[3])], step_flags::OUT_F32)),
+        ("dense to f32, no scale", dense_to(F32, &[], step_flags::OUT_F32)),
+        ("dense to i32", dense_to(I32, &[(I8, &[])], step_flags::OUT_I32)),
+        ("dense, wide", wide),
+        ("residual", residual),
+        ("dense and add", chain),
+    ]
+}
+
+fn layers_f32() -> Vec<(&'static str, Program)> {
+    use {DType::F32 as T, Format::F32};
+    let conv_params = |p: &mut Program, groups: u32, elements: usize, channels: usize| {
+        let (weights, weights_bytes) = f32_array(p, elements);
+        let bias = p.channels(&vec![1f32; channels]);
+        ConvF32 { window: W3, groups, weights, weights_bytes, bias, lo: f32::NEG_INFINITY, hi: 6.0 }
+    };
+    let conv = single((Op::Conv2d, F32), &[(T, &[1, 5, 4, 4])], &[(T, &[1, 3, 4, 6])], |p| {
+        let elements = 2 * pack::f32_elements(3, 18);
+        (params(conv_params(p, 2, elements, 6)), pack::conv_f32_scratch(&shape3(4, 6, 2)))
+    });
+    let depthwise = single((Op::DepthwiseConv2d, F32), &[(T, &[1, 5, 4, 5])], &[(T, &[1, 3, 4, 5])], |p| {
+        let elements = pack::depthwise_f32_elements(5, 9);
+        (params(conv_params(p, 5, elements, 5)), pack::depthwise_f32_scratch(&shape3(5, 5, 5)))
+    });
+    let transposed = single((Op::ConvTranspose2d, F32), &[(T, &[1, 3, 4, 4])], &[(T, &[1, 5, 4, 6])], |p| {
+        (params(conv_params(p, 2, 9 * 4 * 3, 6)), 0)
+    });
+    let dense = single((Op::Dense, F32), &[(T, &[2, 1, 5])], &[(T, &[2, 1, 3])], |p| {
+        let (weights, weights_bytes) = f32_array(p, pack::f32_elements(3, 5));
+        (params(DenseF32 { weights, weights_bytes, bias: NONE, lo: -9.0, hi: 9.0 }), 0)
+    });
+    let matmul =
+        single((Op::MatMul, F32), &[(T, &[2, 1, 2, 3]), (T, &[2, 3, 4])], &[(T, &[2, 2, 2, 4])], |_| (vec![], 0));
+    vec![
+        ("conv f32", conv),
+        ("depthwise f32", depthwise),
+        ("transposed f32", transposed),
+        ("dense f32", dense),
+        ("matmul f32", matmul),
+    ]
+}
+
+fn pools() -> Vec<(&'static str, Program)> {
+    use {DType::F32 as T, DType::I8 as Q};
+    let (x, y) = ([1, 5, 4, 3], [1, 3, 4, 3]);
+    let max = |t, f| single((Op::MaxPool2d, f), &[(t, &x)], &[(t, &y)], |_| (params(MaxPool { window: W3 }), 0));
+    let average = |t, f| {
+        let p = AvgPool {
+            window: W3,
+            pad_end: [1, 1],
+            count_include_pad: 1,
+            input_zero_point: 3,
+            multiplier: 1 << 23,
+            shift: 23,
+            output_zero_point: -1,
+            lo: -128,
+            hi: 127,
+        };
+        single((Op::AvgPool2d, f), &[(t, &x)], &[(t, &y)], |_| (params(p), 0))
+    };
+    vec![
+        ("max pool", max(Q, Format::I8)),
+        ("max pool f32", max(T, Format::F32)),
+        ("average pool", average(Q, Format::I8)),
+        ("average pool f32", average(T, Format::F32)),
+    ]
+}
+
+fn elementwise() -> Vec<(&'static str, Program)> {
+    use {DType::F32 as T, DType::I8 as Q};
+    let add = |a: &[u32], b: &[u32], y: &[u32]| {
+        let args = AddI8 { m1: 3 << 10, m2: 5 << 10, c: 1 << 11, s: 12, lo: -128, hi: 127 };
+        single((Op::Add, Format::I8), &[(Q, a), (Q, b)], &[(Q, y)], |_| (params(args), 0))
+    };
+    let mul = |a: &[u32], b: &[u32], y: &[u32]| {
+        let args =
+            MulI8 { zero_point: [1, -2], multiplier: 1 << 30, shift: 4, output_zero_point: 1, lo: -128, hi: 127 };
+        single((Op::Mul, Format::I8), &[(Q, a), (Q, b)], &[(Q, y)], |_| (params(args), 0))
+    };
+    let table = || {
+        single((Op::Table, Format::I8), &[(Q, &[7])], &[(Q, &[7])], |p| {
+            let table: Vec<i8> = (0..=255u8).map(|i| i.wrapping_mul(3) as i8).collect();
+            (params(TableI8 { table: p.array(bytemuck::cast_slice(&table)) }), 0)
+        })
+    };
+    let softmax = single((Op::Softmax, Format::I8), &[(Q, &[3, 5])], &[(Q, &[3, 5])], |p| {
+        let entries: Vec<u32> = (0..32).map(|d| (1 << 24) >> (d % 16)).collect();
+        let table = p.array(bytemuck::cast_slice(&entries));
+        (params(SoftmaxI8 { table, inverse: 1 << 24, shift: 16, output_zero_point: -128 }), 0)
+    });
+    let softmax_f32 = single((Op::Softmax, Format::F32), &[(T, &[3, 5])], &[(T, &[3, 5])], |_| (vec![], 0));
+    let unary = |kind| {
+        let args = Unary { kind, alpha: 0.5, beta: 2.0 };
+        single((Op::Unary, Format::F32), &[(T, &[11])], &[(T, &[11])], |_| (params(args), 0))
+    };
+    let binary = |a: &[u32], b: &[u32], y: &[u32]| {
+        let args = Binary { kind: binary::SUB, lo: -4.0, hi: f32::INFINITY };
+        single((Op::Binary, Format::F32), &[(T, a), (T, b)], &[(T, y)], |_| (params(args), 0))
+    };
+    let reduce = |axes, y: &[u32]| {
+        let args = Reduce { kind: reduce::MEAN, axes };
+        single((Op::Reduce, Format::F32), &[(T, &[2, 3, 2, 5])], &[(T, y)], |_| (params(args), 0))
+    };
+    vec![
+        ("add", add(&[2, 3], &[2, 3], &[2, 3])),
+        ("add in place", in_place(add(&[2, 3], &[3], &[2, 3]), 0)),
+        ("add, a repeats", add(&[2, 1], &[2, 90], &[2, 90])),
+        ("add, b repeats", add(&[2, 90], &[], &[2, 90])),
+        ("mul, both repeat", mul(&[2, 1], &[3], &[2, 3])),
+        ("mul", mul(&[6], &[6], &[6])),
+        ("table", table()),
+        ("table in place", in_place(table(), 0)),
+        ("softmax", softmax),
+        ("softmax f32", softmax_f32),
+        ("unary", unary(unary::SIGMOID)),
+        ("unary in place", in_place(unary(unary::CLIP), 0)),
+        ("binary", binary(&[2, 3], &[2, 3], &[2, 3])),
+        ("binary, b repeats", binary(&[2, 3], &[2, 1], &[2, 3])),
+        ("reduce, one axis", reduce(0b10, &[2, 2, 5])),
+        ("reduce, axes apart", reduce(0b1010, &[2, 1, 2, 1])),
+        ("reduce, no axis", reduce(0, &[2, 3, 2, 5])),
+    ]
+}
+
+fn grids() -> Vec<(&'static str, Program)> {
+    use DType::*;
+    let grid = || (params(selvedge_core::params::Quantize { scale: 0.5, zero_point: -3 }), 0);
+    let dynamic = params(selvedge_core::params::DynamicQuantize { row: 4 });
+    let cast = |from, to| single((Op::Cast, Format::Any), &[(from, &[6])], &[(to, &[6])], |_| (vec![], 0));
+    let flip = || single((Op::FlipSign, Format::Any), &[(U8, &[6])], &[(I8, &[6])], |_| (vec![], 0));
+    vec![
+        ("quantize", single((Op::Quantize, Format::F32), &[(F32, &[6])], &[(I8, &[6])], |_| grid())),
+        ("dequantize", single((Op::Dequantize, Format::I8), &[(I8, &[6])], &[(F32, &[6])], |_| grid())),
+        (
+            "dynamic quantize",
+            single((Op::DynamicQuantize, Format::F32), &[(F32, &[3, 4])], &[(I8, &[3, 4]), (F32, &[3])], |_| {
+                (dynamic, 0)
+            }),
+        ),
+        (
+            "dynamic quantize linear",
+            single(
+                (Op::DynamicQuantizeLinear, Format::F32),
+                &[(F32, &[7])],
+                &[(U8, &[7]), (F32, &[]), (U8, &[])],
+                |_| (vec![], 0),
+            ),
+        ),
+        ("cast f32 to i64", cast(F32, I64)),
+        ("cast i32 to bool", cast(I32, Bool)),
+        ("flip sign", flip()),
+        ("flip sign in place", in_place(flip(), 0)),
+    ]
+}
+
+fn moves() -> Vec<(&'static str, Program)> {
+    use {DType::*, Format::Any};
+    let reshape = || single((Op::Reshape, Any), &[(I64, &[2, 3])], &[(I64, &[3, 2])], |_| (vec![], 0));
+    let transpose = Transpose { perm: [2, 0, 1, 0, 0, 0, 0, 0] };
+    let pad = Pad { begin: [1, 0, 0, 0, 0, 0], value: [9, 0, 0, 0, 0, 0, 0, 0] };
+    let slice = Slice { start: [1, 4, 0, 0, 0, 0], step: [1, -2, 0, 0, 0, 0] };
+    let mut rescaled = params(Concat { axis: 0 });
+    rescaled.extend(params(Rescale { m: 1 << 10, c: 7, s: 9 }));
+    rescaled.extend(params(Rescale { m: 0, c: 0, s: 0 }));
+    let concat = single((Op::Concat, Format::I8), &[(I8, &[2, 2]), (I8, &[1, 2])], &[(I8, &[3, 2])], |_| (rescaled, 0));
+    vec![
+        ("reshape", reshape()),
+        ("reshape in place", in_place(reshape(), 0)),
+        (
+            "transpose",
+            single((Op::Transpose, Any), &[(F32, &[2, 3, 4])], &[(F32, &[4, 2, 3])], |_| (params(transpose), 0)),
+        ),
+        ("pad", single((Op::Pad, Any), &[(I8, &[2, 3])], &[(I8, &[4, 5])], |_| (params(pad), 0))),
+        ("slice", single((Op::Slice, Any), &[(I32, &[3, 6])], &[(I32, &[2, 3])], |_| (params(slice), 0))),
+        (
+            "gather",
+            single((Op::Gather, Any), &[(I8, &[2, 4, 2]), (I32, &[3])], &[(I8, &[2, 3, 2])], |_| {
+                (params(Gather { axis: 1 }), 0)
+            }),
+        ),
+        ("concat rescaled", concat),
+        (
+            "concat",
+            single((Op::Concat, Any), &[(F32, &[2, 2]), (F32, &[2, 1])], &[(F32, &[2, 3])], |_| {
+                (params(Concat { axis: 1 }), 0)
+            }),
+        ),
+    ]
+}
+
+/// All programs, with names for messages.
+pub fn all() -> Vec<(&'static str, Program)> {
+    [layers(), layers_f32(), pools(), elementwise(), grids(), moves()].concat()
+}
+
+/// Bytes for every input: small numbers of its type, zero for indices.
+pub fn inputs(p: &Program) -> Vec<Vec<u8>> {
+    p.inputs
+        .iter()
+        .map(|&t| {
+            let record = p.tensors[t as usize];
+            let n: u32 = record.dims[..record.rank as usize].iter().product();
+            match DType::from_u8(record.dtype).unwrap() {
+                DType::F32 => bytemuck::cast_slice(&reals(n as usize)).to_vec(),
+                DType::I8 | DType::U8 | DType::Bool => bytemuck::cast_slice(&numbers(n as usize)).to_vec(),
+                other => vec![0; n as usize * other.size()],
+            }
+        })
+        .collect()
+}
