@@ -1,0 +1,57 @@
+//! An exact inference runtime for quantized models on embedded and edge devices.
+//!
+//! One artifact, compiled on the host from an ONNX model, gives the same bytes on every CPU.
+//! Nothing is allocated; an artifact is proved sound once, in [`Session::new`].
+//!
+//! On a device the artifact lies in flash and the arena in a static cell:
+//!
+//! ```text
+//! selvedge::model!(mod kws = "../kws.slvg");
+//! static ARENA: ConstStaticCell<Arena<{ kws::ARENA_BYTES }>> = ConstStaticCell::new(Arena::new());
+//!
+//! let model = Artifact::parse(kws::BYTES)?;
+//! let mut session = Session::with_ops(model, ARENA.take(), selvedge::ops![Conv2d<W8>, Dense<W8>])?;
+//! session.input(0)?.quantize_from_f32(&features)?;
+//! session.run()?;
+//! let class = session.output(0)?.argmax();
+//! ```
+//!
+//! On a host with an artifact from a file:
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use selvedge::{AlignedBuf, Artifact, Session};
+//!
+//! fn classify(file: &[u8], features: &[f32]) -> Result<usize, selvedge::Error> {
+//!     let bytes = AlignedBuf::from(file);
+//!     let model = Artifact::parse(&bytes)?;
+//!     model.verify_digest()?;
+//!     let mut arena = AlignedBuf::zeroed(model.arena_bytes());
+//!     let mut session = Session::new(model, &mut arena)?;
+//!     session.input(0)?.quantize_from_f32(features)?; // before every run
+//!     session.run()?;
+//!     Ok(session.output(0)?.argmax())
+//! }
+//! # assert!(classify(b"not an artifact", &[]).is_err());
+//! # }
+//! ```
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+#[cfg(feature = "std")]
+mod aligned;
+mod embed;
+mod tables;
+
+#[cfg(feature = "std")]
+pub use aligned::AlignedBuf;
+#[doc(hidden)]
+pub use embed::{Aligned, arena_bytes};
+pub use selvedge_core::artifact::{self, Artifact, TensorView};
+pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
+pub use selvedge_exec::{
+    Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, RunCtx, Session, StepCtx, StepOutputs, Views,
+    kernel_name, ops as op,
+};
+pub use selvedge_kernels::{Isa, IsaKind, IsaUnavailable, best as best_isa};

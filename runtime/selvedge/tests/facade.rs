@@ -1,0 +1,86 @@
+//! The macros of the façade, on an artifact made by hand (`empty.slvg`: one int8 input of two
+//! elements that is also the output, no step).
+use selvedge::{AlignedBuf, Arena, Artifact, ErrorKind, Session, ops};
+
+selvedge::model!(
+    /// An artifact without steps.
+    pub mod empty = "empty.slvg"
+);
+
+#[test]
+fn model_embeds_aligned_bytes_and_the_arena_size() {
+    assert_eq!(empty::BYTES.as_ptr() as usize % 64, 0);
+    assert_eq!(empty::BYTES, include_bytes!("empty.slvg"));
+    let mut arena = Arena::<{ empty::ARENA_BYTES }>::new();
+    let model = Artifact::parse(empty::BYTES).unwrap();
+    model.verify_digest().unwrap();
+    assert_eq!(model.arena_bytes(), empty::ARENA_BYTES);
+    let mut session = Session::with_ops(model, &mut arena, ops![]).unwrap();
+    session.input(0).unwrap().copy_from_i8(&[3, -4]).unwrap();
+    session.run().unwrap();
+    assert_eq!(session.output(0).unwrap().as_i8().unwrap(), [3, -4]);
+    assert_eq!(session.output(0).unwrap().argmax(), 0);
+}
+
+#[test]
+fn an_arena_is_a_constant() {
+    static ARENA: std::sync::Mutex<Arena<32>> = std::sync::Mutex::new(Arena::new());
+    let arena = &mut *ARENA.lock().unwrap();
+    assert_eq!((arena.as_mut_slice().len(), arena.as_ptr() as usize % 64), (32, 0));
+}
+
+#[test]
+fn tables_hold_what_is_named_in_any_order_and_format() {
+    let table = ops![
+        Conv2d<W8>,
+        Conv2d<F32>,
+        DepthwiseConv2d<W8>,
+        DepthwiseConv2d<F32>,
+        Dense<W8>,
+        Dense<F32>,
+        MatMul<F32>,
+        ConvTranspose2d<F32>,
+        MaxPool2d<I8>,
+        MaxPool2d<F32>,
+        AvgPool2d<I8>,
+        AvgPool2d<F32>,
+        Add<I8>,
+        Mul<I8>,
+        Softmax<I8>,
+        Softmax<F32>,
+        Table<I8>,
+        Concat<I8>,
+        Concat<Any>,
+        Quantize<F32>,
+        Dequantize<I8>,
+        DynamicQuantize<F32>,
+        DynamicQuantizeLinear<F32>,
+        Cast<Any>,
+        FlipSign<Any>,
+        Reshape<Any>,
+        Transpose<Any>,
+        Pad<Any>,
+        Slice<Any>,
+        Gather<Any>,
+        Unary<F32>,
+        Binary<F32>,
+        Reduce<F32>,
+    ];
+    assert_eq!(table.len(), selvedge::op::ALL.len());
+    let all = |t: &[selvedge::OpEntry]| {
+        let mut codes: Vec<_> = t.iter().map(|e| (e.code as u16, e.format as u8)).collect();
+        codes.sort_unstable();
+        codes
+    };
+    assert_eq!(all(table), all(selvedge::op::ALL));
+}
+
+#[test]
+fn bytes_from_a_file_are_aligned_first() {
+    let file = [&[0u8][..], empty::BYTES].concat();
+    let copy = AlignedBuf::from(&file[1..]);
+    let model = Artifact::parse(&copy).unwrap();
+    let mut arena = AlignedBuf::zeroed(model.arena_bytes());
+    assert!(Session::new(model, &mut arena).is_ok());
+    assert_eq!(Session::new(model, &mut arena[..8]).unwrap_err().kind(), ErrorKind::ArenaTooSmall);
+}
