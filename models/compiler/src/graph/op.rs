@@ -1,0 +1,181 @@
+//! Operators of the compiler's graph. Fewer than ONNX has: import maps
+//! synonyms (Flatten, Squeeze, Gemm with a constant matrix, …) onto these.
+
+/// Order of the axes a spatial operator reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// ONNX: batch, channels, rows, columns.
+    Nchw,
+    /// The device: batch, rows, columns, channels.
+    Nhwc,
+}
+
+/// Clamp fused behind a linear operator, in real values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clamp {
+    pub lo: f32,
+    pub hi: f32,
+}
+
+/// Window of a convolution or pool over two spatial axes. One-dimensional
+/// operators are brought to two with a first axis of length 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    /// top, left, bottom, right; never negative here.
+    pub pads: [usize; 4],
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// inputs: x, w, optional bias. w is `[OC, IC/groups, KH, KW]` whatever the layout.
+    Conv {
+        window: Window,
+        groups: usize,
+        layout: Layout,
+        clamp: Option<Clamp>,
+    },
+    /// inputs: x, w, optional bias. w is `[IC, OC/groups, KH, KW]`.
+    ConvTranspose {
+        window: Window,
+        groups: usize,
+        output_padding: [usize; 2],
+        layout: Layout,
+    },
+    /// inputs: x `[…, K]`, constant w `[N, K]`, optional constant bias `[N]`.
+    Dense {
+        clamp: Option<Clamp>,
+    },
+    /// inputs: a `[…, M, K]`, b `[…, K, N]`, batch axes broadcast as in ONNX MatMul.
+    MatMul,
+    /// inputs: x, scale, bias, mean, variance, each constant `[C]` on axis 1 (inference form).
+    BatchNorm {
+        epsilon: f32,
+    },
+    MaxPool {
+        window: Window,
+        layout: Layout,
+    },
+    /// Divisor: the cells inside the input, or with `count_include_pad` all
+    /// cells inside the padded input.
+    AvgPool {
+        window: Window,
+        layout: Layout,
+        count_include_pad: bool,
+    },
+    Unary(Unary),
+    /// inputs: a, b, broadcast as in ONNX. `clamp` only behind Add and Sub.
+    Binary {
+        kind: Binary,
+        clamp: Option<Clamp>,
+    },
+    Softmax {
+        axis: usize,
+    },
+    /// axes ascending, not negative.
+    Reduce {
+        kind: Reduce,
+        axes: Vec<usize>,
+        keep_dims: bool,
+    },
+    /// inputs: x. The output's shape says it all (Flatten, Squeeze, … too).
+    Reshape,
+    Transpose {
+        perm: Vec<usize>,
+    },
+    Concat {
+        axis: usize,
+    },
+    /// inputs: x. begin and end counts per axis, value in real numbers.
+    Pad {
+        begin: Vec<usize>,
+        end: Vec<usize>,
+        value: f32,
+    },
+    /// inputs: x. One start, step per axis; lengths are in the output's shape.
+    Slice {
+        start: Vec<usize>,
+        step: Vec<isize>,
+    },
+    /// inputs: x, constant or computed i64 indices.
+    Gather {
+        axis: usize,
+    },
+    /// inputs: x. The target is the output's dtype.
+    Cast,
+    /// inputs: x; the output's `quant` is the grid. QuantizeLinear + DequantizeLinear.
+    FakeQuant,
+    /// inputs: x f32; outputs: y u8, scale f32 `[]`, zero point u8 `[]` (ONNX formula).
+    DynamicQuantizeLinear,
+    /// inputs: a (u8/i8), constant b (u8/i8), optional zero points of a and b; output i32.
+    MatMulInteger,
+    /// inputs: x (u8/i8), constant w, optional zero points; output i32.
+    ConvInteger {
+        window: Window,
+        groups: usize,
+        layout: Layout,
+    },
+}
+
+/// Elementwise functions of one value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unary {
+    Relu,
+    LeakyRelu {
+        alpha: f32,
+    },
+    Clip(Clamp),
+    Sigmoid,
+    Tanh,
+    HardSigmoid {
+        alpha: f32,
+        beta: f32,
+    },
+    HardSwish,
+    Elu {
+        alpha: f32,
+    },
+    Softplus,
+    Erf,
+    /// Exact form (with erf).
+    Gelu,
+    /// x · sigmoid(x).
+    Silu,
+    Exp,
+    Log,
+    Sqrt,
+    Reciprocal,
+    Neg,
+    Abs,
+    Floor,
+    Ceil,
+    /// Ties to even.
+    Round,
+    Sign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Max,
+    Min,
+    Pow,
+    /// a ≥ 0: a, else a · b.
+    PRelu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduce {
+    Mean,
+    Sum,
+    Max,
+    Min,
+    Prod,
+    SumSquare,
+    L2,
+}

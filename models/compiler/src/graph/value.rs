@@ -1,0 +1,181 @@
+//! Values: tensors with a static shape, constant or computed.
+
+/// Index of a value in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub u32);
+
+impl ValueId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Element type of a value as the model file states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    F32,
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    I64,
+    Bool,
+}
+
+impl From<selvedge_core::DType> for DType {
+    fn from(dtype: selvedge_core::DType) -> Self {
+        use selvedge_core::DType as Device;
+        match dtype {
+            Device::F32 => DType::F32,
+            Device::I8 => DType::I8,
+            Device::U8 => DType::U8,
+            Device::I16 => DType::I16,
+            Device::I32 => DType::I32,
+            Device::I64 => DType::I64,
+            Device::Bool => DType::Bool,
+        }
+    }
+}
+
+/// A tensor.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// The ONNX value name, or one derived from it for values a pass made.
+    pub name: String,
+    /// Set when the data is stored permuted against the ONNX value of this name:
+    /// stored = Transpose(ONNX value, perm). The ONNX value may lack axes of
+    /// length 1 or be flattened differently: view it in the shape that `perm`
+    /// turns into `shape`. Graph inputs and outputs never are.
+    pub perm: Option<Vec<usize>>,
+    /// Set when dead channels were removed: the channels (last axis) of what
+    /// `name` and `perm` describe that are still stored.
+    pub channels: Option<Vec<usize>>,
+    /// Logical element type. A quantized activation is `F32` with `quant` set,
+    /// also where the file holds it as an int8 graph input or output (then see
+    /// [`Value::io_dtype`]).
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+    /// Integer grid of an activation: real = (q − zero_point) · scale.
+    pub quant: Option<ActQuant>,
+    /// Set on graph inputs and outputs which the file holds as integers of a
+    /// quantized grid (int8, uint8): the type the user passes and receives.
+    pub io_dtype: Option<DType>,
+    /// Data of a constant; `None` for computed values and graph inputs.
+    pub data: Option<Constant>,
+    /// Integer codes of a constant that was quantized in the file. `data` then
+    /// holds the dequantized f32 values.
+    pub codes: Option<QuantCodes>,
+}
+
+/// Per-tensor quantization of an activation, always kept signed: an uint8 grid
+/// of the file is shifted by 128 (an uint16 grid by 32768) and marked `unsigned`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ActQuant {
+    pub scale: f32,
+    /// In −128..=127 for 8 bits, −32768..=32767 for 16.
+    pub zero_point: i32,
+    /// 8 or 16; sub-byte activations are 8 with narrower `lo`/`hi`.
+    pub bits: u8,
+    /// The file's grid was unsigned.
+    pub unsigned: bool,
+}
+
+/// Codes of a quantized constant. `codes.len()` is the product of the shape;
+/// unsigned codes are kept as they are (no shift), so 0..=255 fits `i16`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantCodes {
+    /// 2, 3, 4, 8, 16 or 32.
+    pub bits: u8,
+    pub signed: bool,
+    /// Axis of `scales`/`zeros` when there is more than one.
+    pub axis: usize,
+    /// Elements of `axis` that share a scale; 0: per tensor or one per index of `axis`.
+    pub block: usize,
+    pub scales: Vec<f32>,
+    /// As long as `scales`; zeros where the file gave none.
+    pub zeros: Vec<i32>,
+    pub codes: Vec<i32>,
+    /// The layer quantizes its f32 input at run time (our scheme without
+    /// calibration). False for what a model file brought: such weights under an
+    /// f32 input are computed in f32.
+    pub dynamic: bool,
+}
+
+/// Data of a constant tensor, in row-major order of the value's shape.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constant {
+    F32(Vec<f32>),
+    I64(Vec<i64>),
+    I32(Vec<i32>),
+    I8(Vec<i8>),
+    U8(Vec<u8>),
+    Bool(Vec<bool>),
+}
+
+impl Constant {
+    pub fn len(&self) -> usize {
+        match self {
+            Constant::F32(v) => v.len(),
+            Constant::I64(v) => v.len(),
+            Constant::I32(v) => v.len(),
+            Constant::I8(v) => v.len(),
+            Constant::U8(v) => v.len(),
+            Constant::Bool(v) => v.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn dtype(&self) -> DType {
+        match self {
+            Constant::F32(_) => DType::F32,
+            Constant::I64(_) => DType::I64,
+            Constant::I32(_) => DType::I32,
+            Constant::I8(_) => DType::I8,
+            Constant::U8(_) => DType::U8,
+            Constant::Bool(_) => DType::Bool,
+        }
+    }
+}
+
+impl Value {
+    /// A computed value.
+    pub fn new(name: impl Into<String>, dtype: DType, shape: Vec<usize>) -> Self {
+        Value {
+            name: name.into(),
+            perm: None,
+            channels: None,
+            dtype,
+            shape,
+            quant: None,
+            io_dtype: None,
+            data: None,
+            codes: None,
+        }
+    }
+
+    /// A constant.
+    pub fn constant(name: impl Into<String>, shape: Vec<usize>, data: Constant) -> Self {
+        Value { data: Some(data.clone()), ..Value::new(name, data.dtype(), shape) }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn is_constant(&self) -> bool {
+        self.data.is_some()
+    }
+
+    /// Data of an f32 constant.
+    pub fn f32s(&self) -> Option<&[f32]> {
+        match &self.data {
+            Some(Constant::F32(v)) => Some(v),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! ONNX files to graphs.
+//!
+//! The file is validated, its quantization is lifted out, tract infers the
+//! shapes of what remains (the float twin), and the nodes are mapped to
+//! [`Op`](crate::graph::Op)s.
+mod attrs;
+mod const_moves;
+mod error;
+mod fold_shapes;
+mod lift;
+mod model;
+mod nodes;
+mod prune;
+mod qops;
+mod quant;
+mod tensor;
+mod twin;
+mod validate;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::Framework;
+
+pub use error::{ImportError, Unsupported};
+use twin::Constants;
+pub use twin::{FloatTwin, NamedTensor, float_twin};
+
+use crate::graph::Graph;
+use error::Result;
+use model::Model;
+use nodes::Mapped;
+
+/// Operator that marks a value as living on an integer grid.
+const FAKE_QUANT: &str = "FakeQuant";
+
+/// Most rounds of shape inference; each gives the next more constants.
+const MAX_ROUNDS: usize = 32;
+
+/// What the caller may state about a model.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Input name and shape, for inputs whose shape the file leaves open.
+    pub shapes: Vec<(String, Vec<usize>)>,
+    pub limits: Limits,
+}
+
+/// Bounds on the work and memory that a file may ask for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Greatest total size in bytes of decoded constants; by default
+    /// 4 times the file plus 64 MiB.
+    pub decoded_bytes: Option<u64>,
+    /// Greatest number of elements of one value; 2³¹ − 1 by default.
+    pub max_elements: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { decoded_bytes: None, max_elements: i32::MAX as u64 }
+    }
+}
+
+impl Limits {
+    fn decoded_bytes(&self, file: usize) -> u128 {
+        self.decoded_bytes.map_or(4 * file as u128 + (64 << 20), u128::from)
+    }
+}
+
+/// Imports an ONNX file.
+///
+/// The graph has static shapes; constants are folded. Where the file is
+/// quantized (QDQ or QOperator form), activations carry their grid in
+/// [`quant`](crate::graph::Value::quant) and constants their codes.
+///
+/// ```no_run
+/// use selvedge_compiler::import::{ImportOptions, import_onnx};
+/// let graph = import_onnx("model.onnx".as_ref(), &ImportOptions::default())?;
+/// println!("{} nodes", graph.nodes.len());
+/// # Ok::<(), selvedge_compiler::import::ImportError>(())
+/// ```
+///
+/// # Errors
+/// Files that cannot be read or are malformed, inputs without a fixed shape,
+/// and the complete list of unsupported nodes.
+pub fn import_onnx(path: &Path, options: &ImportOptions) -> Result<Graph> {
+    let bytes = std::fs::read(path).map_err(|source| ImportError::Read { path: path.display().to_string(), source })?;
+    import_onnx_bytes(&bytes, options)
+}
+
+/// [`import_onnx`] for a file in memory.
+///
+/// # Errors
+/// As [`import_onnx`].
+pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph> {
+    let mut model = prepare(bytes, options)?;
+    let mut hints = HashMap::new();
+    for _ in 0..MAX_ROUNDS {
+        let twin = FloatTwin::new(&model, &hints, Constants::Hidden)?;
+        match nodes::map(&model, &twin, &hints, &options.limits)? {
+            Mapped::Graph(graph) => return Ok(graph),
+            Mapped::Learned { consts, facts } => {
+                model.fix(consts);
+                hints.extend(facts);
+            }
+        }
+    }
+    Err(ImportError::Analysis {
+        at: "graph".into(),
+        reason: format!("shapes are still open after {MAX_ROUNDS} rounds; simplify the model"),
+    })
+}
+
+/// Reads and validates a file and lifts its quantization out.
+fn prepare(bytes: &[u8], options: &ImportOptions) -> Result<Model> {
+    let proto = read(bytes)?;
+    let mut model = Model::new(&proto, bytes.len(), options)?;
+    drop(proto);
+    lift::lift(&mut model)?;
+    Ok(model)
+}
+
+fn read(mut bytes: &[u8]) -> Result<ModelProto> {
+    let decode = AssertUnwindSafe(|| tract_onnx::onnx().proto_model_for_read(&mut bytes));
+    let reason = match catch_unwind(decode) {
+        Ok(Ok(proto)) => return Ok(proto),
+        Ok(Err(e)) => e.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
+        Err(_) => "the decoder failed on an unforeseen condition".into(),
+    };
+    Err(ImportError::Protobuf { reason })
+}

@@ -1,0 +1,279 @@
+//! The validated model: nodes in order, constants decoded, inputs concrete.
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, type_proto};
+
+use super::attrs;
+use super::error::{ImportError, NodeError, NodeResult, Result, bad, invalid, refuse, refused};
+use super::nodes;
+use super::tensor::{self, Elem, Tensor};
+use super::{ImportOptions, validate};
+use crate::graph::{ActQuant, DType};
+
+/// A graph input with every dimension known.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub name: String,
+    pub elem: Elem,
+    pub dims: Vec<usize>,
+    /// Set where the file passes integers of a quantized grid.
+    pub io_dtype: Option<DType>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub name: String,
+    pub opset: i64,
+    pub inputs: Vec<Input>,
+    pub outputs: Vec<String>,
+    /// Each node after the producers of its inputs; no Constant nodes.
+    pub nodes: Vec<NodeProto>,
+    pub consts: HashMap<String, Tensor>,
+    /// Grids of activations, filled in when quantization is lifted out.
+    pub quant: HashMap<String, ActQuant>,
+    /// Integer types of quantized graph outputs, likewise.
+    pub output_dtypes: HashMap<String, DType>,
+    /// Every value name in use.
+    pub(crate) names: HashSet<String>,
+}
+
+impl Model {
+    /// Validates `proto`; `file_bytes` is its encoded size.
+    pub(crate) fn new(proto: &ModelProto, file_bytes: usize, options: &ImportOptions) -> Result<Model> {
+        let Some(graph) = &proto.graph else { return invalid("model", "it has no graph") };
+        let ordered = validate::order(graph)?;
+        nodes::refuse_unknown(&ordered)?;
+        let opset = validate::opset(proto)?;
+        let limit = options.limits.decoded_bytes(file_bytes);
+        let mut spent = 0u128;
+        let mut consts = HashMap::new();
+        for t in &graph.initializer {
+            let at = format!("initializer `{}`", t.name);
+            let decoded = tensor::decode(t, &at, limit)?;
+            spent += decoded.len() as u128;
+            consts.insert(t.name.clone(), decoded);
+        }
+        let mut kept = Vec::with_capacity(ordered.len());
+        for node in ordered {
+            if node.op_type != "Constant" {
+                kept.push(node);
+                continue;
+            }
+            let value = constant(&node, limit).map_err(|e| named(&node, e))?;
+            spent += value.len() as u128;
+            consts.insert(node.output[0].clone(), value);
+        }
+        if spent > limit {
+            return Err(ImportError::TooLarge { at: "constants".into(), bytes: spent, limit });
+        }
+        for node in &kept {
+            validate::node(node, |name| consts.get(name).map(|t| t.dims.clone()))?;
+        }
+        let inputs = inputs(graph, &consts, options)?;
+        let names = inputs.iter().map(|i| &i.name).chain(consts.keys());
+        let names = names.chain(kept.iter().flat_map(|n| &n.output)).cloned().collect();
+        let mut model = Model {
+            name: graph.name.clone(),
+            opset,
+            inputs,
+            outputs: graph.output.iter().map(|o| o.name.clone()).collect(),
+            nodes: kept,
+            consts,
+            quant: HashMap::new(),
+            output_dtypes: HashMap::new(),
+            names,
+        };
+        model.prune();
+        Ok(model)
+    }
+
+    /// Drops nodes, and trailing outputs of nodes, that no output depends on.
+    pub(crate) fn prune(&mut self) {
+        let mut used: HashSet<String> = self.outputs.iter().cloned().collect();
+        let mut kept = Vec::with_capacity(self.nodes.len());
+        for mut node in std::mem::take(&mut self.nodes).into_iter().rev() {
+            if !node.output.iter().any(|o| used.contains(o)) {
+                continue;
+            }
+            while node.output.last().is_some_and(|o| !used.contains(o)) && node.op_type != "Split" {
+                node.output.pop();
+            }
+            used.extend(node.input.iter().cloned());
+            kept.push(node);
+        }
+        kept.reverse();
+        self.nodes = kept;
+        self.consts.retain(|name, _| used.contains(name));
+    }
+
+    pub(crate) fn fresh(&mut self, base: &str) -> String {
+        fresh(&mut self.names, base)
+    }
+
+    /// Replaces nodes whose outputs all turned out to be constants.
+    pub(crate) fn fix(&mut self, consts: Vec<(String, Tensor)>) {
+        self.consts.extend(consts);
+        let consts = &self.consts;
+        self.nodes.retain(|n| !n.output.iter().all(|o| o.is_empty() || consts.contains_key(o)));
+        self.prune();
+    }
+}
+
+/// A name like `base` that is not in `names` yet.
+pub(crate) fn fresh(names: &mut HashSet<String>, base: &str) -> String {
+    let mut name = base.to_string();
+    while !names.insert(name.clone()) {
+        name.push('_');
+    }
+    name
+}
+
+/// Attaches the node to an error; unsupported nodes stay alone in their list.
+pub(crate) fn named(node: &NodeProto, e: NodeError) -> ImportError {
+    match e {
+        NodeError::Invalid(reason) => ImportError::Invalid { at: validate::at(node), reason },
+        NodeError::Unsupported { reason, remedy } => {
+            ImportError::Unsupported(vec![nodes::unsupported(node, reason, remedy)])
+        }
+        NodeError::Other(e) => e,
+    }
+}
+
+fn constant(node: &NodeProto, limit: u128) -> NodeResult<Tensor> {
+    let [a] = node.attribute.as_slice() else { return bad("a Constant has exactly one attribute") };
+    let list = |n: usize| vec![n];
+    Ok(match a.name.as_str() {
+        "value" => match attrs::tensor(node, "value")? {
+            Some(t) => tensor::decode(t, &validate::at(node), limit)?,
+            None => return bad("attribute `value` holds no tensor"),
+        },
+        "value_float" => Tensor::f32(vec![], vec![attrs::float(node, "value_float", 0.0)?]),
+        "value_int" => Tensor::i64(vec![], vec![attrs::int(node, "value_int", 0)?]),
+        "value_floats" => {
+            let v = attrs::floats(node, "value_floats")?.unwrap_or(&[]);
+            Tensor::f32(list(v.len()), v.to_vec())
+        }
+        "value_ints" => {
+            let v = attrs::ints(node, "value_ints")?.unwrap_or(&[]);
+            Tensor::i64(list(v.len()), v.to_vec())
+        }
+        other => {
+            return refuse(format!("a constant given as `{other}`"), "store it as a dense tensor of numbers");
+        }
+    })
+}
+
+fn inputs(graph: &GraphProto, consts: &HashMap<String, Tensor>, options: &ImportOptions) -> Result<Vec<Input>> {
+    let real: Vec<&ValueInfoProto> = graph.input.iter().filter(|i| !consts.contains_key(&i.name)).collect();
+    if let Some((name, _)) = options.shapes.iter().find(|(n, _)| !real.iter().any(|i| i.name == *n)) {
+        let names: Vec<&str> = real.iter().map(|i| i.name.as_str()).collect();
+        return Err(ImportError::Input {
+            input: name.clone(),
+            reason: "the model has no such input".into(),
+            remedy: format!("give --shape for one of {names:?}"),
+        });
+    }
+    // A symbol means the same number wherever it stands: what --shape gives,
+    // or 1 where it is the batch of some input.
+    let mut symbols: HashMap<String, usize> = HashMap::new();
+    let mut types = Vec::new();
+    for i in &real {
+        let (elem, dims) = input_type(i)?;
+        let given = options.shapes.iter().find(|(n, _)| *n == i.name).map(|(_, s)| s.as_slice());
+        if let (Some(g), Some(d)) = (given, &dims)
+            && g.len() != d.len()
+        {
+            let reason = format!("--shape gives {} dimensions, the model has {}", g.len(), d.len());
+            return Err(ImportError::Input { input: i.name.clone(), reason, remedy: "correct --shape".into() });
+        }
+        if let (Some(g), Some(d)) = (given, &dims) {
+            for (g, d) in g.iter().zip(d) {
+                if let Some(Dim::DimParam(p)) = d {
+                    symbols.insert(p.clone(), *g);
+                }
+            }
+        }
+        types.push((i, elem, dims, given));
+    }
+    for (_, _, dims, _) in &types {
+        if let Some(Some(Dim::DimParam(p))) = dims.as_ref().and_then(|d| d.first())
+            && p != "?"
+            && !p.is_empty()
+        {
+            symbols.entry(p.clone()).or_insert(1);
+        }
+    }
+    types
+        .into_iter()
+        .map(|(i, elem, dims, given)| {
+            let dims = resolve(&i.name, dims, given, &symbols)?;
+            let elements = dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64)).unwrap_or(u64::MAX);
+            if elements > options.limits.max_elements {
+                let (bytes, limit) = (elements as u128, options.limits.max_elements as u128);
+                return Err(ImportError::TooLarge { at: format!("graph input `{}`", i.name), bytes, limit });
+            }
+            Ok(Input { name: i.name.clone(), elem, dims, io_dtype: None })
+        })
+        .collect()
+}
+
+type Dims = Option<Vec<Option<Dim>>>;
+
+fn input_type(i: &ValueInfoProto) -> Result<(Elem, Dims)> {
+    let at = format!("graph input `{}`", i.name);
+    let Some(type_proto::Value::TensorType(t)) = i.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return refused(at, "it is no tensor (a sequence, map or optional)", "pass tensors");
+    };
+    let elem = match Elem::from_code(t.elem_type) {
+        Some(e) if e.dtype().is_some() => e,
+        _ => {
+            let reason = format!("element type {}", tensor::type_name(t.elem_type));
+            return refused(at, reason, "use f32, or an integer type of 8, 16, 32 or 64 bits");
+        }
+    };
+    let Some(shape) = &t.shape else { return Ok((elem, None)) };
+    if shape.dim.len() > 16 {
+        return refused(at, "it has more than 16 dimensions", "reshape it");
+    }
+    for d in &shape.dim {
+        if let Some(Dim::DimValue(v)) = d.value
+            && v < -1
+        {
+            return invalid(at, format!("negative dimension {v}"));
+        }
+    }
+    Ok((elem, Some(shape.dim.iter().map(|d| d.value.clone()).collect())))
+}
+
+fn resolve(name: &str, dims: Dims, given: Option<&[usize]>, symbols: &HashMap<String, usize>) -> Result<Vec<usize>> {
+    let error = |reason: String, remedy: String| ImportError::Input { input: name.into(), reason, remedy };
+    let Some(dims) = dims else {
+        let remedy = format!("give --shape {name}=…");
+        return given.map(<[usize]>::to_vec).ok_or_else(|| error("its rank is not stated".into(), remedy));
+    };
+    let rank = dims.len();
+    let mut out = Vec::with_capacity(rank);
+    for (axis, d) in dims.into_iter().enumerate() {
+        let given = given.map(|g| g[axis]);
+        out.push(match (&d, given) {
+            (Some(Dim::DimValue(v)), Some(g)) if *v > 0 && *v as usize != g => {
+                return Err(error(format!("axis {axis} is fixed to {v} in the model"), "correct --shape".into()));
+            }
+            (_, Some(0)) => return Err(error(format!("axis {axis} is given as 0"), "correct --shape".into())),
+            (_, Some(g)) => g,
+            (Some(Dim::DimValue(v)), None) if *v > 0 => *v as usize,
+            (Some(Dim::DimParam(p)), None) if symbols.contains_key(p) => symbols[p],
+            (_, None) if axis == 0 => 1,
+            (Some(Dim::DimParam(p)), None) => {
+                let remedy = format!("give --shape {name}={}", vec!["N"; rank].join("x"));
+                return Err(error(format!("axis {axis} (`{p}`) has no fixed length"), remedy));
+            }
+            _ => {
+                let remedy = format!("give --shape {name}={}", vec!["N"; rank].join("x"));
+                return Err(error(format!("axis {axis} has no fixed length"), remedy));
+            }
+        });
+    }
+    Ok(out)
+}

@@ -1,0 +1,167 @@
+//! What an artifact holds and costs, read from its records alone.
+
+use selvedge_core::artifact::{AFTER_LAST_STEP, NO_OPERAND, Step, step_flags};
+use selvedge_core::params::{ConvF32, ConvI8, DenseF32, DenseI8};
+use selvedge_core::{Artifact, DType, Error, Format, OpCode};
+use serde::Serialize;
+
+/// Totals and the per-step table. Field names are those of `inspect --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Multiply-accumulates of one run.
+    pub macs: u64,
+    /// Bytes of the weights section: packed weights, per-channel arrays, tables, constants.
+    pub weights_bytes: usize,
+    pub artifact_bytes: usize,
+    pub arena_bytes: usize,
+    pub arena_lower_bound_bytes: usize,
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
+    /// The `ops!` line of a firmware that runs this artifact.
+    pub ops: String,
+    pub meta: serde_json::Value,
+    pub steps: Vec<StepSummary>,
+    #[serde(skip)]
+    pub tensors: Vec<TensorSummary>,
+}
+
+/// An input or output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Port {
+    pub name: String,
+    pub dtype: &'static str,
+    pub shape: Vec<u32>,
+    pub scale: Option<f32>,
+    pub zero_point: Option<i32>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct StepSummary {
+    pub index: usize,
+    pub op: String,
+    pub name: String,
+    pub kernel: String,
+    pub macs: u64,
+    pub weights_bytes: usize,
+    pub output_shape: Vec<u32>,
+    pub scratch_bytes: usize,
+    #[serde(skip)]
+    pub scratch_offset: usize,
+}
+
+/// Where and how long a tensor lives in the arena; steps are counted from 1, inputs live from 0.
+#[derive(Clone, Debug)]
+pub struct TensorSummary {
+    pub name: String,
+    pub offset: usize,
+    pub bytes: usize,
+    pub defined: usize,
+    pub last_use: usize,
+}
+
+/// Reads an artifact. `kernel` names the kernel of an op on the instruction set of interest.
+///
+/// # Errors
+/// The first record that is not valid.
+pub fn summarize(artifact: &Artifact<'_>, kernel: &dyn Fn(OpCode, Format) -> String) -> Result<Summary, Error> {
+    let mut steps = Vec::new();
+    let mut used: Vec<(OpCode, Format)> = Vec::new();
+    for index in 0..artifact.step_count() {
+        let step = artifact.step(index)?;
+        let unknown = Error::new(selvedge_core::ErrorKind::BadStep).at_step(index);
+        let (op, format) = (step.op().ok_or(unknown)?, step.format().ok_or(unknown)?);
+        if !used.contains(&(op, format)) {
+            used.push((op, format));
+        }
+        let output = *step.outputs.first().ok_or(unknown)?;
+        let fused = if step.has(step_flags::FUSED_ADD) { "+Add" } else { "" };
+        steps.push(StepSummary {
+            index,
+            op: format!("{}<{}>{fused}", op.name(), format.name()),
+            name: name(artifact, output as usize),
+            kernel: kernel(op, format),
+            macs: macs(artifact, &step, op)?,
+            weights_bytes: layer_bytes(&step, op, format),
+            output_shape: artifact.tensor(output as usize)?.dims.to_vec(),
+            scratch_bytes: step.record.scratch_bytes as usize,
+            scratch_offset: step.record.scratch as usize,
+        });
+    }
+    let mut tensors = Vec::new();
+    for index in 0..artifact.tensor_count() {
+        let view = artifact.tensor(index)?;
+        if !view.is_const() {
+            let last = view.record.last_use;
+            let last_use = if last == AFTER_LAST_STEP { artifact.step_count() + 1 } else { last as usize };
+            let (offset, defined) = (view.range().start, view.record.defined as usize);
+            tensors.push(TensorSummary { name: name(artifact, index), offset, bytes: view.bytes(), defined, last_use });
+        }
+    }
+    used.sort_by_key(|&(op, format)| (op as u16, format as u8));
+    let ops: Vec<String> = used.iter().map(|(op, format)| format!("{}<{}>", op.name(), format.name())).collect();
+    Ok(Summary {
+        macs: steps.iter().map(|s| s.macs).sum(),
+        weights_bytes: artifact.weights().len(),
+        artifact_bytes: artifact.header().total_bytes as usize,
+        arena_bytes: artifact.arena_bytes(),
+        arena_lower_bound_bytes: artifact.header().arena_lower_bound as usize,
+        inputs: artifact.inputs().iter().map(|&i| port(artifact, i as usize)).collect::<Result<_, _>>()?,
+        outputs: artifact.outputs().iter().map(|&i| port(artifact, i as usize)).collect::<Result<_, _>>()?,
+        ops: format!("ops![{}]", ops.join(", ")),
+        meta: artifact.meta().and_then(|m| serde_json::from_str(m).ok()).unwrap_or(serde_json::Value::Null),
+        steps,
+        tensors,
+    })
+}
+
+/// ONNX name of a tensor, or `#index` where the artifact keeps none.
+fn name(artifact: &Artifact<'_>, index: usize) -> String {
+    artifact.name(index).map_or_else(|| format!("#{index}"), str::to_owned)
+}
+
+fn port(artifact: &Artifact<'_>, index: usize) -> Result<Port, Error> {
+    let view = artifact.tensor(index)?;
+    let grid = view.quantization().filter(|_| view.dtype != DType::F32);
+    Ok(Port {
+        name: name(artifact, index),
+        dtype: view.dtype.name(),
+        shape: view.dims.to_vec(),
+        scale: grid.map(|g| g.0),
+        zero_point: grid.map(|g| g.1),
+    })
+}
+
+fn macs(artifact: &Artifact<'_>, step: &Step<'_>, op: OpCode) -> Result<u64, Error> {
+    let input = step.inputs.first().copied().filter(|&i| i != NO_OPERAND);
+    let (Some(input), Some(&output)) = (input, step.outputs.first()) else { return Ok(0) };
+    let (x, y) = (artifact.tensor(input as usize)?, artifact.tensor(output as usize)?);
+    let last = |dims: &[u32]| dims.last().copied().unwrap_or(1) as u64;
+    let (elements, channels) = (y.elements as u64, last(x.dims));
+    // Both parameter structs of convolutions start with the window and the groups.
+    let window = || step.params::<ConvF32>().map(|p| (p.window.kernel, p.groups.max(1) as u64));
+    Ok(match op {
+        OpCode::Dense | OpCode::MatMul => elements * channels,
+        OpCode::Conv2d | OpCode::DepthwiseConv2d => {
+            let (kernel, groups) = window().unwrap_or(([0, 0], 1));
+            let groups = if op == OpCode::DepthwiseConv2d { channels.max(1) } else { groups };
+            elements * kernel[0] as u64 * kernel[1] as u64 * (channels / groups)
+        }
+        OpCode::ConvTranspose2d => {
+            let (kernel, groups) = window().unwrap_or(([0, 0], 1));
+            x.elements as u64 * kernel[0] as u64 * kernel[1] as u64 * (last(y.dims) / groups)
+        }
+        _ => 0,
+    })
+}
+
+fn layer_bytes(step: &Step<'_>, op: OpCode, format: Format) -> usize {
+    use OpCode::{Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d};
+    let bytes = match (op, format) {
+        (Conv2d | DepthwiseConv2d, Format::W8) => step.params::<ConvI8>().map(|p| p.arrays.weights_bytes),
+        (Dense, Format::W8) => step.params::<DenseI8>().map(|p| p.arrays.weights_bytes),
+        (Conv2d | DepthwiseConv2d | ConvTranspose2d, _) => step.params::<ConvF32>().map(|p| p.weights_bytes),
+        (Dense, _) => step.params::<DenseF32>().map(|p| p.weights_bytes),
+        _ => None,
+    };
+    bytes.unwrap_or(0) as usize
+}

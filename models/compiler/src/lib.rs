@@ -1,0 +1,25 @@
+//! Compiles ONNX models to selvedge artifacts.
+//!
+//! [`compile`] and [`compile_calibrated`] do it in one call; each stage behind them is public:
+//! [`import`] → [`passes`] → [`calibrate`] → [`quantize`] → [`lower`] → [`plan`] → [`emit`].
+#![forbid(unsafe_code)]
+
+pub mod calibrate;
+pub mod compare;
+pub mod data;
+pub mod emit;
+pub mod graph;
+pub mod import;
+pub mod inspect;
+pub mod lower;
+pub mod passes;
+mod pipeline;
+pub mod plan;
+pub mod program;
+pub mod quantize;
+pub mod report;
+pub mod simulate;
+
+pub use pipeline::{
+    CompileError, CompileOptions, Compiled, ObserverKind, compile, compile_calibrated, compile_loaded, load,
+};

@@ -1,0 +1,214 @@
+//! Lowering: every node of the graph becomes steps of the device.
+//!
+//! A value with an 8-bit grid is stored as int8, any other as its own type. A
+//! step is an integer step when its data inputs and its output have grids;
+//! otherwise it runs in f32 between Dequantize (shared by all readers) and Quantize.
+mod compact;
+mod concat;
+mod context;
+mod conv;
+mod dense;
+mod elementwise;
+mod error;
+mod fuse;
+mod in_place;
+mod integer;
+mod io;
+mod layer;
+mod movement;
+mod pool;
+mod pool2d;
+mod reduce;
+pub mod requant;
+mod softmax;
+mod spec;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use error::LowerError;
+
+use crate::graph::{Graph, Node, Op};
+use crate::plan::lifetimes;
+use crate::program::Program;
+use context::Lowering;
+use selvedge_core::Format;
+use selvedge_core::shape::MAX_RANK;
+use selvedge_exec::MAX_LIVE;
+
+/// What the packing is made for. All targets share the portable packing today;
+/// the target is recorded in the artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TargetSpec {
+    /// Runs everywhere.
+    #[default]
+    Portable,
+    X86_64V3,
+    Aarch64,
+    CortexM,
+    Wasm,
+}
+
+impl TargetSpec {
+    pub const PORTABLE: TargetSpec = TargetSpec::Portable;
+    pub const X86_64_V3: TargetSpec = TargetSpec::X86_64V3;
+    pub const AARCH64: TargetSpec = TargetSpec::Aarch64;
+    pub const CORTEX_M: TargetSpec = TargetSpec::CortexM;
+    pub const WASM: TargetSpec = TargetSpec::Wasm;
+
+    const ALL: [TargetSpec; 5] = [Self::PORTABLE, Self::X86_64_V3, Self::AARCH64, Self::CORTEX_M, Self::WASM];
+
+    /// The target of a name on the command line.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.name() == name)
+    }
+
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            TargetSpec::Portable => "portable",
+            TargetSpec::X86_64V3 => "x86-64-v3",
+            TargetSpec::Aarch64 => "aarch64",
+            TargetSpec::CortexM => "cortex-m",
+            TargetSpec::Wasm => "wasm",
+        }
+    }
+}
+
+/// Choices of lowering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowerOptions {
+    /// Put integer additions into the convolution before them and run steps in place.
+    pub fuse: bool,
+    /// Compute every quantized value in f32 and pass it through quantize and
+    /// dequantize: the oracle of the integer program.
+    pub simulate: bool,
+}
+
+impl Default for LowerOptions {
+    fn default() -> Self {
+        LowerOptions { fuse: true, simulate: false }
+    }
+}
+
+/// Lowers an optimized graph (see `passes::optimize`) to a program.
+///
+/// # Errors
+/// [`LowerError`] names the node or value the device has no form for, and a remedy.
+pub fn lower(graph: &Graph, target: &TargetSpec, options: &LowerOptions) -> Result<Program, LowerError> {
+    let mut lowering = Lowering::new(graph, target, *options);
+    lowering.lower_inputs()?;
+    for node in &graph.nodes {
+        lowering.lower_node(node)?;
+    }
+    lowering.lower_outputs()?;
+    let Lowering { mut program, pool, .. } = lowering;
+    program.weights = pool.bytes;
+    let weights = weight_format(&program);
+    program.meta.insert("weights".into(), weights.into());
+    if options.fuse {
+        fuse::fuse_residual_adds(&mut program);
+        in_place::mark_in_place(&mut program);
+    }
+    compact::drop_unused_tensors(&mut program);
+    check_limits(&program)?;
+    Ok(program)
+}
+
+/// What the layers' weights are stored as.
+fn weight_format(program: &Program) -> &'static str {
+    let layers = program.steps.iter().filter(|step| step.weights_bytes > 0 && step.macs > 0);
+    let (mut int8, mut float) = (false, false);
+    for layer in layers {
+        int8 |= layer.format == Format::W8;
+        float |= layer.format == Format::F32;
+    }
+    match (int8, float) {
+        (true, true) => "w8+f32",
+        (true, false) => "w8",
+        (false, true) => "f32",
+        (false, false) => "none",
+    }
+}
+
+fn check_limits(program: &Program) -> Result<(), LowerError> {
+    for tensor in &program.tensors {
+        if tensor.dims.len() > MAX_RANK {
+            let reason = format!("has rank {}", tensor.dims.len());
+            return Err(LowerError::value(&tensor.name, reason, format!("use at most {MAX_RANK} axes")));
+        }
+        if tensor.elements() == 0 {
+            return Err(LowerError::value(&tensor.name, "has no elements", "remove the empty tensor from the model"));
+        }
+        if tensor.elements() >= 1 << 29 {
+            return Err(LowerError::value(&tensor.name, "has too many elements", "split the tensor"));
+        }
+    }
+    for step in &program.steps {
+        if step.inputs.len() > u8::MAX as usize {
+            return Err(LowerError::value(&step.name, "has more than 255 inputs", "join them in two stages"));
+        }
+    }
+    if let Some(step) = crowded_step(program) {
+        let reason = format!("runs while more than {MAX_LIVE} tensors are alive");
+        return Err(LowerError::value(&program.steps[step].name, reason, "split the model"));
+    }
+    let most = u16::MAX as usize - 2;
+    if program.tensors.len() > most || program.steps.len() > most {
+        return Err(LowerError::value(&program.name, "has more than 65533 tensors or steps", "split the model"));
+    }
+    if program.weights.len() >= u32::MAX as usize / 2 {
+        return Err(LowerError::value(&program.name, "has more than 2 GiB of weights", "quantize it"));
+    }
+    Ok(())
+}
+
+/// A step at which more tensors are alive than the runtime tracks.
+fn crowded_step(program: &Program) -> Option<usize> {
+    let mut change = vec![0isize; program.steps.len() + 3];
+    for (tensor, life) in program.tensors.iter().zip(lifetimes(program)) {
+        if !tensor.is_const() {
+            change[life.first] += 1;
+            change[life.last + 1] -= 1;
+        }
+    }
+    let mut live = change[0];
+    (0..program.steps.len()).find(|&step| {
+        live += change[1 + step];
+        live > MAX_LIVE as isize
+    })
+}
+
+impl Lowering<'_> {
+    fn lower_node(&mut self, node: &Node) -> Result<(), LowerError> {
+        match &node.op {
+            Op::Conv { window, groups, layout, clamp } => self.lower_conv(node, window, *groups, *layout, *clamp),
+            Op::ConvTranspose { window, groups, layout, .. } => {
+                self.lower_conv_transpose(node, window, *groups, *layout)
+            }
+            Op::Dense { clamp } => self.lower_dense(node, *clamp),
+            Op::MatMul => self.lower_matmul(node),
+            Op::BatchNorm { epsilon } => self.lower_batch_norm(node, *epsilon),
+            Op::MaxPool { window, layout } => self.lower_max_pool(node, window, *layout),
+            Op::AvgPool { window, layout, count_include_pad } => {
+                self.lower_avg_pool(node, window, *layout, *count_include_pad)
+            }
+            Op::Unary(f) => self.lower_unary(node, *f),
+            Op::Binary { kind, clamp } => self.lower_binary(node, *kind, *clamp),
+            Op::Softmax { axis } => self.lower_softmax(node, *axis),
+            Op::Reduce { kind, axes, .. } => self.lower_reduce(node, *kind, axes),
+            Op::Reshape => self.lower_reshape(node),
+            Op::Transpose { perm } => self.lower_transpose(node, perm),
+            Op::Concat { axis } => self.lower_concat(node, *axis),
+            Op::Pad { begin, value, .. } => self.lower_pad(node, begin, *value),
+            Op::Slice { start, step } => self.lower_slice(node, start, step),
+            Op::Gather { axis } => self.lower_gather(node, *axis),
+            Op::Cast => self.lower_cast(node),
+            Op::FakeQuant => self.lower_fake_quant(node),
+            Op::DynamicQuantizeLinear => self.lower_dynamic_quantize_linear(node),
+            Op::MatMulInteger => self.lower_matmul_integer(node),
+            Op::ConvInteger { window, groups, layout } => self.lower_conv_integer(node, window, *groups, *layout),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The weights section while it grows: every distinct run of bytes once.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use zerocopy::{Immutable, IntoBytes};
+
+/// Bytes of the weights section with content-addressed reuse.
+#[derive(Debug, Default)]
+pub(crate) struct WeightPool {
+    pub bytes: Vec<u8>,
+    seen: HashMap<u64, Vec<(usize, usize)>>,
+}
+
+impl WeightPool {
+    /// Offset of `data` at a multiple of `align`, stored unless it is there already.
+    pub fn add(&mut self, data: &[u8], align: usize) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        data.hash(&mut hasher);
+        let entries = self.seen.entry(hasher.finish()).or_default();
+        for &(offset, len) in entries.iter() {
+            if offset.is_multiple_of(align) && self.bytes[offset..offset + len] == *data {
+                return offset as u32;
+            }
+        }
+        let offset = self.bytes.len().next_multiple_of(align);
+        self.bytes.resize(offset, 0);
+        self.bytes.extend_from_slice(data);
+        entries.push((offset, data.len()));
+        offset as u32
+    }
+
+    /// A per-channel array of an int8 layer.
+    pub fn add_array<T: IntoBytes + Immutable>(&mut self, values: &[T]) -> u32 {
+        self.add(values.as_bytes(), size_of::<T>().max(4))
+    }
+
+    /// A per-channel array of an f32 layer, padded with zeros to a multiple of 8 entries.
+    pub fn add_channels<T: IntoBytes + Immutable + Copy + Default>(&mut self, values: &[T]) -> u32 {
+        let mut padded = values.to_vec();
+        padded.resize(selvedge_kernels::pack::padded_channels(values.len()), T::default());
+        self.add(padded.as_bytes(), size_of::<T>().max(4))
+    }
+
+    /// Packed weights.
+    pub fn add_packed<T: IntoBytes + Immutable>(&mut self, values: &[T]) -> u32 {
+        self.add(values.as_bytes(), 16)
+    }
+}

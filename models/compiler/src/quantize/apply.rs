@@ -1,0 +1,161 @@
+//! Writes a plan into the graph: grids, quantized copies, codes.
+
+use super::error::QuantizeError;
+use super::plan::{Plan, Run};
+use super::roles::{Role, data_inputs, role};
+use super::weights::{Quantized, quantize_bias, quantize_constant, quantize_weights};
+use crate::graph::{ActQuant, Constant, Graph, Node, Op, Value, ValueId};
+
+/// Applies a static plan to `graph`.
+pub(super) fn apply(graph: &mut Graph, plan: &Plan) -> Result<(), QuantizeError> {
+    for index in 0..graph.nodes.len() {
+        if plan.runs[index] != Run::Integer {
+            continue;
+        }
+        match graph.nodes[index].op {
+            Op::Conv { .. } | Op::Dense { .. } => {
+                let x = graph.nodes[index].inputs[0].and_then(|id| graph.value(id).quant.or(plan.grids[id.index()]));
+                let Some(grid) = x else { continue };
+                quantize_layer(graph, index, Some(grid))?;
+            }
+            Op::Binary { .. } | Op::Concat { .. } => quantize_operands(graph, index)?,
+            _ => {}
+        }
+    }
+    let copies = copies(graph, plan);
+    for (index, grid) in plan.grids.iter().enumerate() {
+        if !plan.split[index] && grid.is_some() {
+            graph.values[index].quant = *grid;
+        }
+    }
+    insert(graph, plan, &copies);
+    Ok(())
+}
+
+/// Marks the weights of every layer that can be quantized at run time.
+/// Returns how each node runs.
+pub(super) fn apply_dynamic(graph: &mut Graph) -> Result<Vec<Run>, QuantizeError> {
+    let mut runs = Vec::with_capacity(graph.nodes.len());
+    for index in 0..graph.nodes.len() {
+        let node = &graph.nodes[index];
+        let from_file = data_inputs(node).any(|id| graph.value(id).quant.is_some())
+            || node.outputs.iter().any(|&id| graph.value(id).quant.is_some());
+        runs.push(match role(graph, node) {
+            Role::Other => Run::Other,
+            _ if from_file => Run::File,
+            Role::Layer => {
+                quantize_layer(graph, index, None)?;
+                Run::Integer
+            }
+            Role::Float(reason) => Run::Float(reason),
+            _ => Run::Float("without calibration only layers run in integers".into()),
+        });
+    }
+    Ok(runs)
+}
+
+fn finite(node: &Node, value: &Value) -> Result<Vec<f32>, QuantizeError> {
+    let data = value.f32s().unwrap_or_default();
+    match data.iter().position(|x| !x.is_finite()) {
+        None => Ok(data.to_vec()),
+        Some(index) => {
+            let (node, value) = (node.name.clone(), value.name.clone());
+            Err(QuantizeError::NotFinite { node, value, index })
+        }
+    }
+}
+
+/// Quantizes weights and, with the grid of its input known, bias of a Conv or Dense.
+fn quantize_layer(graph: &mut Graph, index: usize, x: Option<ActQuant>) -> Result<(), QuantizeError> {
+    let node = &graph.nodes[index];
+    let Some(w) = node.inputs.get(1).copied().flatten() else { return Ok(()) };
+    let b = node.inputs.get(2).copied().flatten();
+    let data = finite(node, graph.value(w))?;
+    let bias = b.map(|id| finite(node, graph.value(id))).transpose()?;
+    let channels = graph.value(w).shape[0];
+    let zero = [0.0];
+    let known = x.map(|grid| (bias.as_deref().unwrap_or(&zero), grid.scale));
+    let weights = quantize_weights(&data, channels, known);
+    let scales = weights.codes.scales.clone();
+    replace(graph, index, 1, weights, None);
+    if let (Some(bias), Some(grid)) = (bias, x) {
+        replace(graph, index, 2, quantize_bias(&bias, grid.scale, &scales), None);
+    }
+    Ok(())
+}
+
+/// Gives the f32 constants among the operands of a node grids of their own.
+fn quantize_operands(graph: &mut Graph, index: usize) -> Result<(), QuantizeError> {
+    for slot in 0..graph.nodes[index].inputs.len() {
+        let node = &graph.nodes[index];
+        let Some(value) = node.inputs[slot].map(|id| graph.value(id)) else { continue };
+        if value.f32s().is_none() || value.codes.is_some() || value.quant.is_some() {
+            continue;
+        }
+        let (quantized, grid) = quantize_constant(&finite(node, value)?);
+        replace(graph, index, slot, quantized, Some(grid));
+    }
+    Ok(())
+}
+
+/// Puts quantized data into an operand; a constant with other readers is copied.
+fn replace(graph: &mut Graph, node: usize, slot: usize, quantized: Quantized, quant: Option<ActQuant>) {
+    let Some(id) = graph.nodes[node].inputs[slot] else { return };
+    let uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().flatten().filter(|&&i| i == id).count()).sum();
+    let mut value = graph.value(id).clone();
+    // A bias given once for all channels is spread: each has its own scale.
+    if value.elements() != quantized.data.len() {
+        value.shape = vec![quantized.data.len()];
+    }
+    value.data = Some(Constant::F32(quantized.data));
+    value.codes = Some(quantized.codes);
+    value.quant = quant;
+    if uses > 1 || graph.is_output(id) {
+        value.name = format!("{}/{}", value.name, graph.nodes[node].name);
+        let copy = graph.add_value(value);
+        graph.nodes[node].inputs[slot] = Some(copy);
+    } else {
+        *graph.value_mut(id) = value;
+    }
+}
+
+/// Quantized copies of the values whose f32 form stays: `(value, copy)`.
+fn copies(graph: &mut Graph, plan: &Plan) -> Vec<(ValueId, ValueId)> {
+    let mut copies = Vec::new();
+    for index in 0..plan.split.len() {
+        if plan.split[index] {
+            let source = &graph.values[index];
+            let mut copy = Value::new(format!("{}/quantized", source.name), source.dtype, source.shape.clone());
+            (copy.perm, copy.quant) = (source.perm.clone(), plan.grids[index]);
+            copies.push((ValueId(index as u32), graph.add_value(copy)));
+        }
+    }
+    copies
+}
+
+/// Lets integer nodes read the copies and inserts the nodes that make them.
+fn insert(graph: &mut Graph, plan: &Plan, copies: &[(ValueId, ValueId)]) {
+    let quantize = |graph: &Graph, &(value, copy): &(ValueId, ValueId)| Node {
+        name: format!("{}/quantize", graph.value(value).name),
+        op: Op::FakeQuant,
+        inputs: vec![Some(value)],
+        outputs: vec![copy],
+    };
+    let mut nodes: Vec<Node> =
+        copies.iter().filter(|(value, _)| graph.inputs.contains(value)).map(|pair| quantize(graph, pair)).collect();
+    for (mut node, run) in std::mem::take(&mut graph.nodes).into_iter().zip(&plan.runs) {
+        if *run == Run::Integer {
+            let data: Vec<ValueId> = data_inputs(&node).collect();
+            for input in node.inputs.iter_mut().flatten().filter(|id| data.contains(id)) {
+                if let Some((_, copy)) = copies.iter().find(|(value, _)| value == input) {
+                    *input = *copy;
+                }
+            }
+        }
+        let made: Vec<Node> =
+            copies.iter().filter(|(value, _)| node.outputs.contains(value)).map(|pair| quantize(graph, pair)).collect();
+        nodes.push(node);
+        nodes.extend(made);
+    }
+    graph.nodes = nodes;
+}

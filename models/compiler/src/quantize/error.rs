@@ -1,0 +1,15 @@
+//! Errors of quantization.
+
+use thiserror::Error;
+
+/// Why a graph could not be quantized.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum QuantizeError {
+    #[error("value '{value}' has no calibrated range; calibrate the same graph that is quantized, after its passes")]
+    MissingRange { value: String },
+    #[error("the range of value '{value}' is not finite: {lo}..{hi}; calibrate again without this sample")]
+    Range { value: String, lo: f32, hi: f32 },
+    #[error("node '{node}': constant '{value}' holds NaN or an infinity at element {index}; repair the model")]
+    NotFinite { node: String, value: String, index: usize },
+}

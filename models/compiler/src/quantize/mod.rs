@@ -1,0 +1,84 @@
+//! Quantization of what a model file left in f32.
+//!
+//! With calibrated ranges layers run on static int8 grids; without, their
+//! weights are int8 and their inputs are quantized at run time. What the file
+//! quantized is left exactly as it is.
+mod apply;
+mod error;
+mod float_outputs;
+pub(crate) mod grid;
+mod plan;
+pub(crate) mod roles;
+mod scheme;
+mod unify_concat;
+mod weights;
+
+pub use error::QuantizeError;
+pub use grid::activation_grid;
+pub use scheme::{QuantScheme, WeightFormat};
+
+use crate::calibrate::Ranges;
+use crate::graph::Graph;
+use crate::report::{Execution, QuantReport};
+use plan::Run;
+
+/// Quantizes `graph` by `scheme`, after the graph passes.
+///
+/// `ranges` come from [`calibrate`](crate::calibrate::calibrate()) on the
+/// same graph. The report tells for each layer how well its weights survived,
+/// which grid its output has, and why it runs in f32 where it does.
+///
+/// # Errors
+/// [`QuantizeError`] for ranges that are missing or not finite and for weights
+/// that are not finite.
+pub fn quantize(
+    graph: &Graph,
+    ranges: Option<&Ranges>,
+    scheme: &QuantScheme,
+) -> Result<(Graph, QuantReport), QuantizeError> {
+    let mut quantized = graph.clone();
+    let runs = match (scheme.weights, ranges) {
+        (WeightFormat::F32, _) => graph.nodes.iter().map(|node| as_it_is(graph, node)).collect(),
+        (WeightFormat::W8, None) => apply::apply_dynamic(&mut quantized)?,
+        (WeightFormat::W8, Some(ranges)) => {
+            let plan = plan::plan(graph, ranges, scheme)?;
+            apply::apply(&mut quantized, &plan)?;
+            plan.runs
+        }
+    };
+    let executions: Vec<Execution> = runs.into_iter().map(Run::into_execution).collect();
+    let mode = match (scheme.weights, ranges) {
+        (WeightFormat::F32, _) => "f32".to_string(),
+        (WeightFormat::W8, None) => "int8 weights, activations quantized at run time".to_string(),
+        (WeightFormat::W8, Some(r)) => {
+            format!("int8 weights, int8 activations ({}, {} samples)", r.observer, r.samples)
+        }
+    };
+    let report = QuantReport::new(graph, &quantized, ranges, &executions, mode);
+    Ok((quantized, report))
+}
+
+/// How a node runs in a graph nobody quantizes.
+fn as_it_is(graph: &Graph, node: &crate::graph::Node) -> Run {
+    if node.outputs.iter().any(|&id| graph.value(id).quant.is_some()) {
+        return Run::File;
+    }
+    match roles::role(graph, node) {
+        roles::Role::Other => Run::Other,
+        _ => Run::Float("not quantized (--weights f32)".into()),
+    }
+}
+
+impl Run {
+    fn into_execution(self) -> Execution {
+        match self {
+            Run::Integer => Execution::Int8,
+            Run::File => Execution::File,
+            Run::Float(reason) => Execution::F32(reason),
+            Run::Other => Execution::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Decides which nodes run in integers and on which grids.
+
+use super::error::QuantizeError;
+use super::float_outputs::float_outputs;
+use super::grid::{activation_grid, clamped};
+use super::roles::{Role, data_inputs, role};
+use super::scheme::QuantScheme;
+use super::unify_concat::unify_concat;
+use crate::calibrate::Ranges;
+use crate::graph::{ActQuant, Clamp, Graph, Node, Op, Unary, ValueId};
+
+/// How a node will run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Run {
+    /// In integers, by this pass's choice.
+    Integer,
+    /// As the model file has it.
+    File,
+    /// In f32; the reason.
+    Float(String),
+    /// Not about real numbers.
+    Other,
+}
+
+pub(super) struct Plan {
+    /// New grids of values; `None` where a value keeps what it has.
+    pub grids: Vec<Option<ActQuant>>,
+    /// Values whose f32 readers (or their place as a graph input) need the
+    /// unrounded value: integer readers take a quantized copy.
+    pub split: Vec<bool>,
+    pub runs: Vec<Run>,
+}
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    ranges: &'a Ranges,
+    roles: Vec<Role>,
+    wanted: Vec<bool>,
+    grids: Vec<Option<ActQuant>>,
+    runs: Vec<Run>,
+}
+
+/// Plans static quantization with calibrated ranges.
+pub(super) fn plan(graph: &Graph, ranges: &Ranges, scheme: &QuantScheme) -> Result<Plan, QuantizeError> {
+    let mut planner = Planner {
+        graph,
+        ranges,
+        roles: graph.nodes.iter().map(|node| role(graph, node)).collect(),
+        wanted: vec![false; graph.values.len()],
+        grids: vec![None; graph.values.len()],
+        runs: Vec::with_capacity(graph.nodes.len()),
+    };
+    planner.want();
+    for &input in &graph.inputs {
+        if planner.wanted[input.index()] {
+            planner.grids[input.index()] = Some(planner.own_grid(input, None)?);
+        }
+    }
+    for index in 0..graph.nodes.len() {
+        let run = planner.visit(index)?;
+        planner.runs.push(run);
+    }
+    let Planner { roles, grids, runs, .. } = planner;
+    let mut plan = Plan { grids, split: Vec::new(), runs };
+    if scheme.float_outputs {
+        float_outputs(graph, &roles, &mut plan);
+    }
+    unify_concat(graph, &roles, &mut plan);
+    plan.split = split(graph, &plan);
+    Ok(plan)
+}
+
+impl Planner<'_> {
+    /// The int8 grid of a value, given by the file or by this plan.
+    fn int8(&self, id: ValueId) -> Option<ActQuant> {
+        self.graph.value(id).quant.or(self.grids[id.index()]).filter(|q| q.bits == 8)
+    }
+
+    /// All operands that are computed carry grids of the model file: where its
+    /// author ended quantization, it stays ended.
+    fn belongs_to_file(&self, node: &Node) -> bool {
+        let mut computed = data_inputs(node).filter(|&id| !self.graph.value(id).is_constant()).peekable();
+        computed.peek().is_some() && computed.all(|id| self.graph.value(id).quant.is_some())
+    }
+
+    /// Marks the values that layers read, also through nodes that only move them.
+    fn want(&mut self) {
+        for (index, node) in self.graph.nodes.iter().enumerate().rev() {
+            let wants = match self.roles[index] {
+                Role::Layer => !self.belongs_to_file(node),
+                Role::Move | Role::Join => self.wanted[node.outputs[0].index()],
+                _ => false,
+            };
+            if wants {
+                for id in data_inputs(node) {
+                    let value = self.graph.value(id);
+                    self.wanted[id.index()] |= value.quant.is_none() && !value.is_constant();
+                }
+            }
+        }
+    }
+
+    /// A grid from the calibrated range.
+    fn own_grid(&self, id: ValueId, clamp: Option<Clamp>) -> Result<ActQuant, QuantizeError> {
+        let name = &self.graph.value(id).name;
+        let range = self.ranges.get(name).ok_or_else(|| QuantizeError::MissingRange { value: name.clone() })?;
+        let (lo, hi) = clamped((range.lo, range.hi), clamp);
+        if !lo.is_finite() || !hi.is_finite() {
+            return Err(QuantizeError::Range { value: name.clone(), lo, hi });
+        }
+        Ok(activation_grid(lo, hi))
+    }
+
+    fn visit(&mut self, index: usize) -> Result<Run, QuantizeError> {
+        let node = &self.graph.nodes[index];
+        let Some(&output) = node.outputs.first() else { return Ok(Run::Other) };
+        if matches!(self.roles[index], Role::Other) {
+            return Ok(Run::Other);
+        }
+        if self.belongs_to_file(node) {
+            return Ok(Run::File);
+        }
+        let missing = data_inputs(node)
+            .find(|&id| !self.graph.value(id).is_constant() && self.int8(id).is_none())
+            .map(|id| format!("its operand '{}' is computed in f32", self.graph.value(id).name));
+        let all_constant = data_inputs(node).all(|id| self.graph.value(id).is_constant());
+        let run = match &self.roles[index] {
+            Role::Float(reason) => Run::Float(reason.clone()),
+            _ if all_constant => Run::Float("its operands are constant".into()),
+            _ => missing.map_or(Run::Integer, Run::Float),
+        };
+        if self.graph.value(output).quant.is_some() {
+            return Ok(run);
+        }
+        let grid = match (&run, &self.roles[index]) {
+            (Run::Integer, Role::Move) => data_inputs(node).next().and_then(|id| self.int8(id)),
+            (Run::Integer, Role::Elementwise { fixed: Some(grid) }) => Some(*grid),
+            (Run::Integer, _) => Some(self.own_grid(output, clamp_of(&node.op))?),
+            _ if self.wanted[output.index()] => Some(self.own_grid(output, clamp_of(&node.op))?),
+            _ => None,
+        };
+        self.grids[output.index()] = grid;
+        Ok(run)
+    }
+}
+
+/// Values that keep their f32 form next to a quantized copy.
+fn split(graph: &Graph, plan: &Plan) -> Vec<bool> {
+    let mut float = vec![false; graph.values.len()];
+    for (node, run) in graph.nodes.iter().zip(&plan.runs) {
+        if *run != Run::Integer {
+            data_inputs(node).for_each(|id| float[id.index()] = true);
+        }
+    }
+    graph.outputs.iter().for_each(|id| float[id.index()] = true);
+    let mut split = vec![false; graph.values.len()];
+    let planned = |id: ValueId| plan.grids[id.index()].is_some();
+    for &input in &graph.inputs {
+        split[input.index()] = planned(input);
+    }
+    for (node, run) in graph.nodes.iter().zip(&plan.runs) {
+        for &output in &node.outputs {
+            // What a node of the file writes is not touched, even where nobody else reads it.
+            let shared = *run == Run::File || float[output.index()];
+            split[output.index()] = *run != Run::Integer && shared && planned(output);
+        }
+    }
+    split
+}
+
+/// The activation inside of an operation, as far as it bounds the output.
+fn clamp_of(op: &Op) -> Option<Clamp> {
+    match op {
+        Op::Conv { clamp, .. } | Op::Dense { clamp } | Op::Binary { clamp, .. } => *clamp,
+        Op::Unary(Unary::Clip(clamp)) => Some(*clamp),
+        Op::Unary(Unary::Relu | Unary::Abs) => Some(Clamp { lo: 0.0, hi: f32::INFINITY }),
+        _ => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! What quantization did to a model, for people and for scripts.
+mod build;
+mod hints;
+mod html;
+mod svg;
+mod text;
+
+use crate::compare::{Comparison, decibels};
+use serde::{Deserialize, Serialize};
+
+/// How a node runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Execution {
+    /// In integers.
+    Int8,
+    /// As the model file quantized it.
+    File,
+    /// In f32, and why.
+    F32(String),
+    /// Handles shapes or indices.
+    Other,
+}
+
+/// The weights of one layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WeightReport {
+    pub bits: u8,
+    pub channels: usize,
+    pub scale_min: f32,
+    pub scale_max: f32,
+    /// Of the quantized weights against the f32 ones.
+    #[serde(with = "decibels")]
+    pub snr_db: f64,
+    /// Output channels whose weights are all zero.
+    pub zero_channels: usize,
+}
+
+/// The output of one layer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActivationReport {
+    /// Smallest and largest value in calibration.
+    pub seen: Option<(f32, f32)>,
+    /// Real values of the grid's ends.
+    pub grid: Option<(f32, f32)>,
+    pub scale: Option<f32>,
+    pub zero_point: Option<i32>,
+    /// Channels that never changed in calibration, of all.
+    pub constant_channels: usize,
+    pub channels: usize,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerReport {
+    pub name: String,
+    pub op: String,
+    /// ONNX name of its output.
+    pub value: String,
+    /// Shape of its output, in memory order.
+    pub shape: Vec<usize>,
+    pub execution: Execution,
+    /// Multiply-accumulate operations of a run.
+    pub macs: u64,
+    /// Bytes of its constants in f32 and as quantized.
+    pub f32_bytes: usize,
+    pub bytes: usize,
+    pub weights: Option<WeightReport>,
+    pub activation: ActivationReport,
+    /// Of its output against the float model; known after a comparison.
+    pub snr_db: Option<f64>,
+}
+
+/// Memory, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Constants in f32.
+    pub f32_bytes: usize,
+    /// Constants as quantized.
+    pub bytes: usize,
+    /// The whole artifact.
+    pub artifact_bytes: Option<usize>,
+    /// Working memory on the device.
+    pub arena_bytes: Option<usize>,
+}
+
+/// The report of [`quantize`](crate::quantize::quantize()).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuantReport {
+    pub model: String,
+    /// Scheme in words.
+    pub mode: String,
+    /// Samples calibration ran; `None` without calibration.
+    pub samples: Option<usize>,
+    pub layers: Vec<LayerReport>,
+    pub sizes: Sizes,
+    /// Known after [`set_comparison`](Self::set_comparison).
+    pub comparison: Option<Comparison>,
+}
+
+impl QuantReport {
+    /// Adds the measured difference to the float model.
+    pub fn set_comparison(&mut self, comparison: Comparison) {
+        for layer in &mut self.layers {
+            let found = comparison.layers.iter().find(|c| c.name == layer.value);
+            layer.snr_db = found.map(|c| c.snr_db.clamp(-999.0, 999.0));
+        }
+        self.comparison = Some(comparison);
+    }
+
+    /// Adds what emitting the artifact told.
+    pub fn set_artifact(&mut self, artifact_bytes: usize, arena_bytes: usize) {
+        self.sizes.artifact_bytes = Some(artifact_bytes);
+        self.sizes.arena_bytes = Some(arena_bytes);
+    }
+
+    /// Multiply-accumulate operations of a run.
+    pub fn macs(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.macs).sum()
+    }
+
+    /// Layers with a figure, the worst first: the measured SNR of the output,
+    /// before a comparison that of the weights.
+    pub fn worst(&self) -> Vec<&LayerReport> {
+        let mut layers: Vec<&LayerReport> = self.layers.iter().filter(|l| l.figure().is_some()).collect();
+        layers.sort_by(|a, b| a.figure().partial_cmp(&b.figure()).unwrap_or(std::cmp::Ordering::Equal));
+        layers
+    }
+
+    /// A self-contained HTML page.
+    pub fn to_html(&self) -> String {
+        html::page(self)
+    }
+
+    /// A few lines for the terminal.
+    pub fn to_text(&self) -> String {
+        text::summary(self)
+    }
+
+    /// What to try next, most promising first.
+    pub fn hints(&self) -> Vec<String> {
+        hints::hints(self)
+    }
+}
+
+impl LayerReport {
+    /// SNR in dB: measured, else of the weights.
+    pub fn figure(&self) -> Option<f64> {
+        self.snr_db.or(self.weights.as_ref().map(|w| w.snr_db.min(999.0)))
+    }
+
+    /// Why it runs in f32.
+    pub fn f32_reason(&self) -> Option<&str> {
+        match &self.execution {
+            Execution::F32(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes in words.
+pub(crate) fn bytes(n: usize) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
+        _ => format!("{:.2} MiB", n as f64 / 1_048_576.0),
+    }
+}
+
+/// Counts in words.
+pub(crate) fn count(n: u64) -> String {
+    match n {
+        0..10_000 => n.to_string(),
+        10_000..1_000_000 => format!("{:.1} k", n as f64 / 1e3),
+        _ => format!("{:.1} M", n as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! The report in a few lines.
+
+use super::hints::dead;
+use super::svg::shorten;
+use super::{Execution, QuantReport, bytes, count};
+use std::fmt::Write;
+
+pub(super) fn summary(report: &QuantReport) -> String {
+    let mut out = String::new();
+    let of = |wanted: fn(&Execution) -> bool| report.layers.iter().filter(|l| wanted(&l.execution)).count();
+    let int8 = of(|e| *e == Execution::Int8);
+    let file = of(|e| *e == Execution::File);
+    let f32s = of(|e| matches!(e, Execution::F32(_)));
+    // What the file quantized throughout was not touched by the scheme.
+    let mode = if file > 0 && int8 + f32s == 0 { "int8 as in the file" } else { &report.mode };
+    let _ = writeln!(out, "{}: {mode}", report.model);
+    let _ = writeln!(out, "  steps     {int8} int8, {file} as in the file, {f32s} f32; {} MACs", count(report.macs()));
+    let sizes = &report.sizes;
+    let _ = write!(out, "  constants {} -> {}", bytes(sizes.f32_bytes), bytes(sizes.bytes));
+    if let (Some(artifact), Some(arena)) = (sizes.artifact_bytes, sizes.arena_bytes) {
+        let _ = write!(out, "; artifact {}, arena {}", bytes(artifact), bytes(arena));
+    }
+    out.push('\n');
+    if let Some(c) = &report.comparison {
+        let agreement = c.top1_agreement * 100.0;
+        let _ = writeln!(
+            out,
+            "  accuracy  {:.1} dB at the outputs, {agreement:.1} % same top-1 on {} inputs",
+            c.snr_db.min(999.0),
+            c.inputs
+        );
+    }
+    let (constant, channels) = dead(report);
+    if constant > 0 {
+        let _ = writeln!(out, "  dead      {constant} of {channels} layer channels never changed in calibration");
+    }
+    let what = if report.comparison.is_some() { "output" } else { "weight" };
+    let lossy = |layer: &&super::LayerReport| layer.figure().is_some_and(|figure| figure < 900.0);
+    for layer in report.worst().into_iter().filter(lossy).take(3) {
+        let _ = writeln!(
+            out,
+            "  worst     {} {}: {what} SNR {:.1} dB",
+            layer.op,
+            shorten(&layer.name),
+            layer.figure().unwrap_or(0.0)
+        );
+    }
+    for layer in report.layers.iter().filter(|l| l.macs > 0 && int8 > 0) {
+        if let Some(reason) = layer.f32_reason() {
+            let _ = writeln!(out, "  f32       {} {}: {reason}", layer.op, shorten(&layer.name));
+        }
+    }
+    out
+}
