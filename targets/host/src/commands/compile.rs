@@ -1,0 +1,222 @@
+//! `selvedge compile`: an ONNX model becomes an artifact and a report.
+
+use crate::error::Failure;
+use crate::progress;
+use crate::table::thousands;
+use selvedge_compiler::calibrate::Sample;
+use selvedge_compiler::data::{Array, read_array, read_npz};
+use selvedge_compiler::emit::{EmitOptions, Names};
+use selvedge_compiler::graph::Graph;
+use selvedge_compiler::import::ImportOptions;
+use selvedge_compiler::lower::TargetSpec;
+use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
+use selvedge_compiler::{CompileOptions, Compiled, ObserverKind, compile_calibrated, compile_loaded, load};
+use std::path::{Path, PathBuf};
+
+/// Calibration samples that the report measures the loss on.
+const COMPARED: usize = 64;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// ONNX model
+    model: PathBuf,
+    /// Artifact to write
+    #[arg(short, long, value_name = "OUT.slvg")]
+    output: PathBuf,
+    /// Typical inputs: an array of many entries, FILE.npy or FILE.npz[:KEY]; for several inputs an .npz with one array an input name
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<String>,
+    /// Weights of layers that the file has not quantized
+    #[arg(long, default_value = "w8", value_parser = ["f32", "w8"])]
+    weights: String,
+    /// How ranges are taken from the calibration data: `minmax` or a percentile such as 99.99
+    #[arg(long, default_value = "minmax")]
+    observer: String,
+    /// f32 arithmetic: `exact` gives the same bits on every CPU
+    #[arg(long, default_value = "exact", value_parser = ["exact"])]
+    f32: String,
+    /// Processor family whose packing of the weights is written
+    #[arg(long, default_value = "portable", value_parser = ["portable", "x86-64-v3", "aarch64", "cortex-m", "wasm"])]
+    target: String,
+    /// Shape of an input with symbolic dims, NAME=1x3x32x32 (repeatable)
+    #[arg(long, value_name = "NAME=DIMS")]
+    shape: Vec<String>,
+    /// Which ONNX value names the artifact keeps (`compare` needs them to see layers)
+    #[arg(long, default_value = "auto", value_parser = ["auto", "all", "io", "none"])]
+    names: String,
+    /// Write a report page
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let name = args.model.display().to_string();
+    if args.model.extension().is_some_and(|e| e == "slvg") {
+        return Err(Failure::bad(format!("{name}: this is an artifact already; see `selvedge inspect {name}`")));
+    }
+    let bytes = read_model(&args.model)?;
+    let options = options(args)?;
+    let graph = load(&bytes, &options.import).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    let samples = args.calibration.as_deref().map(|spec| samples(spec, &graph)).transpose()?;
+    let compared = samples.as_ref().map(|s| s.iter().take(COMPARED).cloned().collect::<Vec<_>>());
+    let mut compiled = compile_with_progress(graph, samples, &options).map_err(|e| e.prefixed(&name))?;
+    if let Some(samples) = compared {
+        let bar = progress::bar(samples.len(), "comparing");
+        let comparison = compiled.compare(samples.into_iter().inspect(|_| bar.inc(1)));
+        bar.finish_and_clear();
+        compiled.report.set_comparison(comparison.map_err(|e| Failure::bad(format!("{name}: {e}")))?);
+    }
+    write(&args.output, &compiled.artifact)?;
+    compiled.report.model = args.model.file_name().map_or_else(|| name.clone(), |f| f.to_string_lossy().into_owned());
+    compiled.report.set_artifact(compiled.artifact.len(), compiled.plan.arena_bytes);
+    if let Some(path) = &args.report {
+        write(path, compiled.report.to_html().as_bytes())?;
+    }
+    print!("{}", summary(&args.output.display().to_string(), &compiled));
+    Ok(())
+}
+
+/// Reads a model file; says what another kind of file is.
+pub fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
+    let name = path.display();
+    if path.is_dir() {
+        return Err(Failure::bad(format!("{name}: this is a folder; give the .onnx file in it")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    if bytes.get(4..8) == Some(b"TFL3") {
+        return Err(Failure::bad(format!(
+            "{name}: this is a TensorFlow Lite model; convert it with `python -m tf2onnx.convert --tflite {name} --output model.onnx`"
+        )));
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Err(Failure::bad(format!(
+            "{name}: this is an archive (a PyTorch checkpoint?); export the model with torch.onnx.export"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Compiles with a bar over the calibration samples.
+pub fn compile_with_progress(
+    graph: Graph,
+    samples: Option<Vec<Sample>>,
+    options: &CompileOptions,
+) -> Result<Compiled, Failure> {
+    match samples {
+        None => compile_loaded(graph, options).map_err(Failure::bad),
+        Some(samples) => {
+            let bar = progress::bar(samples.len(), "calibrating");
+            let result = compile_calibrated(graph, samples.into_iter().inspect(|_| bar.inc(1)), options);
+            bar.finish_and_clear();
+            result.map_err(Failure::bad)
+        }
+    }
+}
+
+fn options(args: &Args) -> Result<CompileOptions, Failure> {
+    let observer = match args.observer.as_str() {
+        "minmax" => ObserverKind::MinMax,
+        text => match text.parse::<f64>() {
+            Ok(p) if (50.0..=100.0).contains(&p) => ObserverKind::Percentile(p),
+            _ => {
+                return Err(Failure::bad(format!(
+                    "--observer {text}: give `minmax` or a percentile between 50 and 100"
+                )));
+            }
+        },
+    };
+    let weights = if args.weights == "f32" { WeightFormat::F32 } else { WeightFormat::W8 };
+    let target = TargetSpec::from_name(&args.target).ok_or_else(|| Failure::bad("unknown target"))?;
+    let names = match args.names.as_str() {
+        "all" => Names::All,
+        "io" => Names::Io,
+        "none" => Names::None,
+        _ => Names::Auto,
+    };
+    let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
+    Ok(CompileOptions {
+        import: ImportOptions { shapes, ..ImportOptions::default() },
+        scheme: QuantScheme { weights, ..QuantScheme::w8a8() },
+        observer,
+        target,
+        emit: EmitOptions { names },
+        ..CompileOptions::default()
+    })
+}
+
+/// NAME=1x3x32x32 as a name and dims.
+pub fn shape(text: &str) -> Result<(String, Vec<usize>), Failure> {
+    let bad = || Failure::bad(format!("--shape {text}: give NAME=DIMS, as in input=1x3x224x224"));
+    let (name, dims) = text.rsplit_once('=').ok_or_else(bad)?;
+    let dims: Result<Vec<usize>, _> = dims.split(['x', ',']).map(str::parse).collect();
+    let dims = dims.ok().filter(|d| !d.is_empty() && !d.contains(&0)).ok_or_else(bad)?;
+    Ok((name.to_string(), dims))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|e| Failure::bad(format!("{}: {e}", path.display())))
+}
+
+/// Calibration samples for a graph with one input (any array) or several (an .npz by input name).
+pub fn samples(spec: &str, graph: &Graph) -> Result<Vec<Sample>, Failure> {
+    let bad = |e: &dyn std::fmt::Display| Failure::bad(format!("{spec}: {e}"));
+    if graph.inputs.len() == 1 {
+        let array = read_array(spec)?;
+        return split(&array, &graph.value(graph.inputs[0]).shape)
+            .map(|tensors| tensors.into_iter().map(|t| Sample { tensors: vec![t] }).collect())
+            .ok_or_else(|| bad(&misfit(graph, 0, &array)));
+    }
+    let arrays = read_npz(Path::new(spec))?;
+    let mut columns = Vec::new();
+    for (index, &input) in graph.inputs.iter().enumerate() {
+        let name = &graph.value(input).name;
+        let array = arrays.iter().find(|(key, _)| key == name).map(|(_, a)| a);
+        let array = array.ok_or_else(|| bad(&format!("no array named '{name}' for that input")))?;
+        let tensors = split(array, &graph.value(input).shape).ok_or_else(|| bad(&misfit(graph, index, array)))?;
+        columns.push(tensors.into_iter());
+    }
+    let mut samples = Vec::new();
+    while let Some(tensors) = columns.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
+        samples.push(Sample { tensors });
+    }
+    Ok(samples)
+}
+
+fn misfit(graph: &Graph, index: usize, array: &Array) -> String {
+    let value = graph.value(graph.inputs[index]);
+    format!("the array's shape {:?} does not fit input '{}' of shape {:?}", array.shape, value.name, value.shape)
+}
+
+/// The entries of an array whose trailing dims are those of the input.
+fn split(array: &Array, shape: &[usize]) -> Option<Vec<Array>> {
+    let size: usize = shape.iter().product();
+    let fits = array.shape == shape || array.shape.get(1..) == shape.get(1..) || array.shape.get(1..) == Some(shape);
+    if size == 0 || !array.data.len().is_multiple_of(size) || !fits {
+        return None;
+    }
+    let entry = |i: usize| {
+        let data = array.data.slice(i * size..(i + 1) * size);
+        Array { shape: shape.to_vec(), data }
+    };
+    Some((0..array.data.len() / size).map(entry).collect())
+}
+
+fn summary(path: &str, compiled: &Compiled) -> String {
+    let mut text = compiled.report.to_text();
+    let dead = &compiled.dead_channels;
+    if dead.macs_after < dead.macs_before {
+        text += &format!(
+            "dead channels removed: {} -> {} MACs (outputs unchanged)\n",
+            thousands(dead.macs_before),
+            thousands(dead.macs_after)
+        );
+    }
+    text + &format!(
+        "{path}: {} bytes of flash, {} bytes of arena (lower bound {}), {} steps, {} MACs\n",
+        thousands(compiled.artifact.len() as u64),
+        thousands(compiled.plan.arena_bytes as u64),
+        thousands(compiled.plan.lower_bound as u64),
+        compiled.program.steps.len(),
+        thousands(compiled.program.macs())
+    )
+}

@@ -1,0 +1,7 @@
+//! One file a subcommand.
+pub mod bench;
+pub mod compare;
+pub mod compile;
+pub mod demo;
+pub mod inspect;
+pub mod run;

@@ -1,0 +1,52 @@
+//! The `selvedge` command.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod error;
+mod feed;
+mod files;
+mod memory_map;
+mod progress;
+mod table;
+mod timing;
+
+use clap::{Parser, Subcommand};
+use error::{Failure, exit};
+
+/// Compile ONNX models to exact artifacts, and run, inspect, compare and time them.
+///
+/// Exit codes: 0 done, 1 the answer is no, 2 bad input.
+#[derive(Parser)]
+#[command(name = "selvedge", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compile an ONNX model to an artifact
+    Compile(commands::compile::Args),
+    /// Show an artifact's ops, flash, arena and memory map
+    Inspect(commands::inspect::Args),
+    /// Run an artifact on inputs from files
+    Run(commands::run::Args),
+    /// Compare an artifact with the float model, layer by layer
+    Compare(commands::compare::Args),
+    /// Time an artifact
+    Bench(commands::bench::Args),
+    /// The whole story on an embedded model: compile, run, what it costs and what it loses
+    Demo(commands::demo::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let result: Result<(), Failure> = match Cli::parse().command {
+        Command::Compile(args) => commands::compile::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Run(args) => commands::run::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
+    };
+    exit(result)
+}
