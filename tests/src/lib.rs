@@ -1,0 +1,84 @@
+//! What the test suites share: where the models are, and how to read them.
+#![forbid(unsafe_code)]
+
+pub mod exercise;
+pub mod mutate;
+
+use selvedge_compiler::data::{Array, read_npz};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The folder of real models, `SELVEDGE_DATA` or `../shared` beside the workspace.
+/// Says aloud what is not tested where it is absent.
+pub fn data_dir(what: &str) -> Option<PathBuf> {
+    let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let dir = std::env::var_os("SELVEDGE_DATA").map_or(default, PathBuf::from);
+    if dir.join("models").is_dir() {
+        return Some(dir);
+    }
+    // Past the test harness, which hides what passing tests print.
+    let _ = writeln!(std::io::stderr(), "NOT TESTED: {what}: no models at {} (set SELVEDGE_DATA)", dir.display());
+    None
+}
+
+/// Every array of an `.npz` file by name.
+pub fn npz(path: &std::path::Path) -> BTreeMap<String, Array> {
+    read_npz(path).unwrap_or_else(|e| panic!("{e}")).into_iter().collect()
+}
+
+/// ONNX models whose artifacts seed the artifact fuzzers.
+pub fn fuzz_seeds() -> Vec<Vec<u8>> {
+    vec![selvedge_zoo::digits::ONNX.to_vec()]
+}
+
+/// Bytes in front of the weights section: header and records.
+pub fn structure_bytes(artifact: &[u8]) -> usize {
+    let parsed = selvedge_core::Artifact::parse(artifact).expect("a sound artifact");
+    parsed.weights().as_ptr() as usize - artifact.as_ptr() as usize
+}
+
+/// Elements of `data` (row-major, `shape`) in the order of `Transpose(data, perm)`.
+pub fn permute<T: Copy>(data: &[T], shape: &[usize], perm: &[usize]) -> Vec<T> {
+    let rank = shape.len();
+    let mut strides = vec![1; rank];
+    for axis in (0..rank.saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1] * shape[axis + 1];
+    }
+    let dims: Vec<usize> = perm.iter().map(|&p| shape[p]).collect();
+    let mut index = vec![0; rank];
+    let mut out = Vec::with_capacity(data.len());
+    for _ in 0..data.len() {
+        out.push(data[index.iter().zip(perm).map(|(&i, &p)| i * strides[p]).sum::<usize>()]);
+        for axis in (0..rank).rev() {
+            index[axis] += 1;
+            if index[axis] < dims[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    out
+}
+
+/// Index of the greatest element; of equal ones the first.
+pub fn argmax<T: PartialOrd + Copy>(values: &[T]) -> usize {
+    let mut best = 0;
+    for (i, &x) in values.iter().enumerate() {
+        if x > values[best] {
+            best = i;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::permute;
+
+    #[test]
+    fn permute_moves_channels_last() {
+        let nchw: Vec<u8> = (0..12).collect();
+        assert_eq!(permute(&nchw, &[1, 3, 2, 2], &[0, 2, 3, 1]), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+    }
+}
