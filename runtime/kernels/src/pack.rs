@@ -130,9 +130,9 @@ pub const fn conv_w8_scratch(shape: &ConvShape) -> usize {
     MR * up(k, KR) * 2
 }
 
-/// Scratch of a W8 depthwise convolution: one pixel of padding.
-pub const fn depthwise_w8_scratch(shape: &ConvShape) -> usize {
-    up(shape.in_c, NR)
+/// Scratch of a W8 depthwise convolution.
+pub const fn depthwise_w8_scratch(_shape: &ConvShape) -> usize {
+    0
 }
 
 /// Scratch of an f32 convolution: one tile of [`MR`] pixels.

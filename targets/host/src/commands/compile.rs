@@ -211,6 +211,9 @@ fn summary(path: &str, compiled: &Compiled) -> String {
             thousands(dead.macs_after)
         );
     }
+    for note in &compiled.program.notes {
+        text += &format!("note: {note}\n");
+    }
     text + &format!(
         "{path}: {} bytes of flash, {} bytes of arena (lower bound {}), {} steps, {} MACs\n",
         thousands(compiled.artifact.len() as u64),
