@@ -9,9 +9,17 @@ extern crate std;
 mod args;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod detect;
+#[cfg(selvedge_dsp)]
+mod dsp;
 mod f32_rules;
+#[cfg(selvedge_helium)]
+mod helium;
 mod isa;
 pub mod math;
+mod native;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod pack;
 mod portable;
 mod reference;
@@ -25,7 +33,14 @@ mod window;
 pub use args::*;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+#[cfg(selvedge_dsp)]
+pub use dsp::Dsp;
+#[cfg(selvedge_helium)]
+pub use helium::Helium;
 pub use isa::{Isa, IsaF32, IsaI8};
+pub use native::{NATIVE, Native};
+#[cfg(target_arch = "aarch64")]
+pub use neon::{Neon, NeonDotprod, NeonI8mm};
 pub use portable::Portable;
 pub use reference::Reference;
 pub use registry::{Family, KERNELS, KernelInfo};

@@ -147,4 +147,28 @@ kernels! {
         softmax_f32__avx2 { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__avx2_1x8 { family: ReduceF32, tile: (1, 8) }
     }
+    Dsp, cfg(selvedge_dsp) {
+        conv2d_w8__dsp { family: Conv2dW8, tile: (1, 1) }
+        depthwise_w8__dsp { family: DepthwiseW8, tile: (1, 1) }
+        dense_w8__dsp { family: DenseW8, tile: (1, 1) }
+        add_i8__dsp { family: AddI8, tile: (1, 1) }
+    }
+    Neon, cfg(target_arch = "aarch64") {
+        conv2d_w8__neon { family: Conv2dW8, tile: (1, 1) }
+        depthwise_w8__neon { family: DepthwiseW8, tile: (1, 1) }
+        dense_w8__neon { family: DenseW8, tile: (1, 1) }
+        add_i8__neon { family: AddI8, tile: (1, 1) }
+    }
+    NeonDotprod, cfg(target_arch = "aarch64") {
+        conv2d_w8__neon_dotprod { family: Conv2dW8, tile: (1, 1) }
+        depthwise_w8__neon_dotprod { family: DepthwiseW8, tile: (1, 1) }
+        dense_w8__neon_dotprod { family: DenseW8, tile: (1, 1) }
+        add_i8__neon_dotprod { family: AddI8, tile: (1, 1) }
+    }
+    NeonI8mm, cfg(target_arch = "aarch64") {
+        conv2d_w8__neon_i8mm { family: Conv2dW8, tile: (1, 1) }
+        depthwise_w8__neon_i8mm { family: DepthwiseW8, tile: (1, 1) }
+        dense_w8__neon_i8mm { family: DenseW8, tile: (1, 1) }
+        add_i8__neon_i8mm { family: AddI8, tile: (1, 1) }
+    }
 }

@@ -1,21 +1,47 @@
 //! Which instruction set runs.
 
+use crate::detect;
+
 /// The instruction sets this crate has kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsaKind {
     Reference,
     Portable,
+    /// Armv7E-M and Armv8-M cores with the DSP extension, Armv7-A.
+    Dsp,
+    /// Armv8.1-M vectors (MVE), integer part.
+    Helium,
+    Neon,
+    /// NEON with `sdot`.
+    NeonDotprod,
+    /// NEON with `sdot` and `smmla`.
+    NeonI8mm,
     Avx2,
 }
 
 impl IsaKind {
-    pub const ALL: [Self; 3] = [Self::Reference, Self::Portable, Self::Avx2];
+    /// On one CPU, from the slowest to the fastest.
+    pub const ALL: [Self; 8] = [
+        Self::Reference,
+        Self::Portable,
+        Self::Dsp,
+        Self::Helium,
+        Self::Neon,
+        Self::NeonDotprod,
+        Self::NeonI8mm,
+        Self::Avx2,
+    ];
 
     /// The name `SELVEDGE_ISA` takes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
             Self::Portable => "portable",
+            Self::Dsp => "dsp",
+            Self::Helium => "helium",
+            Self::Neon => "neon",
+            Self::NeonDotprod => "neon-dotprod",
+            Self::NeonI8mm => "neon-i8mm",
             Self::Avx2 => "avx2",
         }
     }
@@ -27,26 +53,13 @@ impl IsaKind {
 
     /// Whether this CPU (without `std`: this build's target) has it.
     pub fn is_available(self) -> bool {
-        match self {
-            Self::Reference | Self::Portable => true,
-            Self::Avx2 => has_avx2(),
-        }
+        matches!(self, Self::Reference | Self::Portable) || detect::has(self)
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    crate::Avx2::detect().is_some()
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_avx2() -> bool {
-    false
 }
 
 /// The fastest instruction set available.
 pub fn fastest() -> IsaKind {
-    if IsaKind::Avx2.is_available() { IsaKind::Avx2 } else { IsaKind::Portable }
+    IsaKind::ALL.into_iter().rfind(|isa| isa.is_available()).unwrap_or(IsaKind::Portable)
 }
 
 /// `SELVEDGE_ISA` names no instruction set that this CPU has.

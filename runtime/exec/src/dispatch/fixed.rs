@@ -3,7 +3,7 @@
 use super::RunFn;
 use crate::{Op, RunCtx};
 use selvedge_core::Error;
-use selvedge_kernels::{IsaKind, Portable};
+use selvedge_kernels::{IsaI8, IsaKind, NATIVE, Native};
 
 /// The one monomorphisation of an op.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Runs(RunFn);
 
 impl Runs {
     pub(crate) const fn of<O: Op>() -> Self {
-        Runs(|ctx| O::run(ctx, Portable))
+        Runs(|ctx| O::run(ctx, NATIVE))
     }
 
     pub(crate) fn run(&self, _kind: IsaKind, ctx: &mut RunCtx<'_>) -> Result<(), Error> {
@@ -20,9 +20,9 @@ impl Runs {
 }
 
 pub(crate) fn best() -> Result<IsaKind, Error> {
-    Ok(IsaKind::Portable)
+    Ok(Native::KIND)
 }
 
 pub(crate) fn available(kind: IsaKind) -> bool {
-    kind == IsaKind::Portable
+    kind == Native::KIND
 }

@@ -28,8 +28,8 @@ impl Runs {
     pub(crate) fn run(&self, kind: IsaKind, ctx: &mut RunCtx<'_>) -> Result<(), Error> {
         match kind {
             IsaKind::Reference => (self.reference)(ctx),
-            IsaKind::Portable => (self.portable)(ctx),
             IsaKind::Avx2 => (self.avx2)(ctx),
+            _ => (self.portable)(ctx),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! compiles them again for its vectors.
 
 pub mod conv2d_w8;
+#[cfg(any(selvedge_dsp, target_arch = "aarch64"))]
+pub mod delegate;
 pub mod dense_w8;
 pub mod depthwise_w8;
 pub mod dot;

@@ -44,6 +44,28 @@ impl Testable for crate::Avx2 {
     }
 }
 
+#[cfg(selvedge_dsp)]
+impl Testable for crate::Dsp {
+    fn detect() -> Option<Self> {
+        Some(Self)
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    macro_rules! testable {
+        ($($isa:ident)*) => {$(
+            impl super::Testable for crate::$isa {
+                fn detect() -> Option<Self> {
+                    crate::$isa::detect()
+                }
+            }
+        )*};
+    }
+
+    testable!(Neon NeonDotprod NeonI8mm);
+}
+
 /// Runs `test` if the CPU has the instruction set; else says what was not tested, and fails if
 /// `SELVEDGE_REQUIRE_ISA` (a list with commas) names it.
 pub fn with<I: Testable>(what: &str, test: impl FnOnce(I)) {
