@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("selvedge-bench", "H3"),
     ("selvedge-tests", "H3"),
     ("selvedge-cli", "leaf"),
+    ("selvedge-firmware", "leaf"),
 ];
 
 /// Whether a crate of layer `from` may import one of layer `to`.

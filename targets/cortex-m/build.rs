@@ -1,0 +1,44 @@
+//! Gives the linker the memory of the chosen board, and embeds the models.
+
+#[path = "../firmware/embed.rs"]
+mod embed;
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use embed::Memory;
+
+const KIB: usize = 1024;
+
+/// Flash and RAM of the boards less what code, statics and stack take: 96 KiB and 6 KiB where
+/// memory is scarce.
+const BOARDS: [Memory; 6] = [
+    Memory { board: "microbit", models: (256 - 96) * KIB, arena: (16 - 6) * KIB },
+    Memory { board: "an385", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },
+    Memory { board: "an386", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },
+    Memory { board: "an500", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },
+    Memory { board: "an505", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },
+    Memory { board: "an547", models: 2048 * KIB, arena: (4096 - 64) * KIB },
+];
+
+fn main() {
+    let chosen = |memory: &&Memory| env::var_os(format!("CARGO_FEATURE_{}", memory.board.to_uppercase())).is_some();
+    let boards: Vec<&Memory> = BOARDS.iter().filter(chosen).collect();
+    let [memory] = boards[..] else {
+        let names = BOARDS.map(|memory| memory.board).join(" ");
+        println!("cargo::error=choose one board with --features BOARD: {names}");
+        return;
+    };
+    let map = format!("boards/{}.x", memory.board);
+    println!("cargo::rerun-if-changed={map}");
+    let models = "SECTIONS {\n  .models : ALIGN(64) { KEEP(*(.models)) } > MODELS\n} INSERT AFTER .rodata;\n";
+    let regions = fs::read_to_string(&map).expect("a memory map");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("memory.x"), regions + models).expect("a writable folder");
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    println!("cargo::rustc-link-arg-bins=--nmagic");
+    println!("cargo::rustc-env=SELVEDGE_BOARD={}", memory.board);
+    embed::embed(memory);
+}

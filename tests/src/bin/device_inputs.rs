@@ -1,0 +1,39 @@
+//! Writes what firmware embeds: for each model its artifact, its inputs and its `ops!` line.
+//!
+//! usage: `device_inputs FOLDER`. Files: `models.txt` (a name a line), `NAME.slvg`,
+//! `NAME.inputs` (raw bytes, one input after the other), `NAME.ops`. Unchanged files keep their
+//! time, so that nothing is built again.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use selvedge_tests::{data_dir, device};
+
+fn write(path: &Path, bytes: &[u8]) {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return;
+    }
+    fs::write(path, bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+fn main() {
+    let Some(folder) = env::args_os().nth(1).map(PathBuf::from) else {
+        eprintln!("usage: device_inputs FOLDER");
+        std::process::exit(2);
+    };
+    fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut models = device::zoo();
+    if let Some(data) = data_dir("MLPerf Tiny models on devices") {
+        models.extend(device::mlperf(&data));
+    }
+    let mut names = String::new();
+    for model in &models {
+        let file = |suffix: &str| folder.join(format!("{}.{suffix}", model.name));
+        write(&file("slvg"), &model.artifact);
+        write(&file("inputs"), &model.inputs.concat());
+        write(&file("ops"), model.ops().as_bytes());
+        names += &format!("{}\n", model.name);
+    }
+    write(&folder.join("models.txt"), names.as_bytes());
+    println!("{} models in {}", models.len(), folder.display());
+}

@@ -1,0 +1,75 @@
+//! The models that every target runs, each with the inputs whose outputs are hashed.
+
+use std::path::Path;
+
+use selvedge::{AlignedBuf, Artifact, Session};
+use selvedge_compiler::calibrate::Sample;
+use selvedge_compiler::data::ArrayData;
+use selvedge_compiler::inspect::summarize;
+use selvedge_compiler::quantize::QuantScheme;
+use selvedge_compiler::{CompileOptions, compile, compile_calibrated, load};
+use selvedge_zoo::digits;
+
+use crate::npz;
+
+/// Inputs recorded for each model.
+pub const INPUTS: usize = 8;
+
+/// A compiled model with [`INPUTS`] inputs, as the bytes of its one input tensor.
+pub struct DeviceModel {
+    pub name: String,
+    pub artifact: Vec<u8>,
+    pub inputs: Vec<Vec<u8>>,
+}
+
+impl DeviceModel {
+    /// The `ops!` line of a firmware that runs it.
+    pub fn ops(&self) -> String {
+        let file = AlignedBuf::from(&self.artifact[..]);
+        let artifact = Artifact::parse(&file).expect("sound");
+        summarize(&artifact, &|_, _| String::new()).expect("valid").ops
+    }
+}
+
+/// The zoo: calibrated to int8, and in f32.
+pub fn zoo() -> Vec<DeviceModel> {
+    let set = digits::calibration_set();
+    let samples = (0..set.len()).map(|i| Sample::f32([1, 1, digits::HEIGHT, digits::WIDTH], set.image(i).to_vec()));
+    let options = CompileOptions::default();
+    let graph = load(digits::ONNX, &options.import).expect("the zoo model imports");
+    let int8 = compile_calibrated(graph, samples, &options).expect("the zoo model compiles").artifact;
+    let options = CompileOptions { scheme: QuantScheme::f32(), ..options };
+    let float = compile(digits::ONNX, &options).expect("the zoo model compiles").artifact;
+    vec![digits_model("digits", int8), digits_model("digits_f32", float)]
+}
+
+fn digits_model(name: &str, artifact: Vec<u8>) -> DeviceModel {
+    let file = AlignedBuf::from(&artifact[..]);
+    let parsed = Artifact::parse(&file).expect("sound");
+    let mut arena = AlignedBuf::zeroed(parsed.arena_bytes());
+    let mut session = Session::new(parsed, &mut arena).expect("valid");
+    let mut input = |i: usize| {
+        session.input(0).expect("input").quantize_from_f32(&digits::test_set().image(i)).expect("fits");
+        session.input(0).expect("input").into_bytes().to_vec()
+    };
+    let inputs = (0..INPUTS).map(&mut input).collect();
+    DeviceModel { name: name.to_string(), artifact, inputs }
+}
+
+/// The MLPerf Tiny models as published, nothing quantized beyond that, with the first recorded inputs.
+pub fn mlperf(data: &Path) -> Vec<DeviceModel> {
+    ["ad", "ic", "kws", "sww", "vww"].into_iter().map(|name| mlperf_model(data, name)).collect()
+}
+
+fn mlperf_model(data: &Path, name: &str) -> DeviceModel {
+    let onnx = std::fs::read(data.join(format!("models/mlperf_tiny/{name}_int8.onnx"))).expect("model");
+    let options = CompileOptions { scheme: QuantScheme::f32(), ..CompileOptions::default() };
+    let artifact = compile(&onnx, &options).unwrap_or_else(|e| panic!("{name}: {e}")).artifact;
+    let arrays = npz(&data.join(format!("models/expected/{name}.npz")));
+    let (ArrayData::I8(values), count) = (&arrays["input"].data, arrays["input"].shape[0]) else {
+        panic!("{name}: int8 inputs")
+    };
+    let rows = values.chunks(values.len() / count).take(INPUTS);
+    let inputs = rows.map(|row| row.iter().map(|&q| q as u8).collect()).collect();
+    DeviceModel { name: name.to_string(), artifact, inputs }
+}
