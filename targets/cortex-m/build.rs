@@ -11,10 +11,10 @@ use embed::Memory;
 
 const KIB: usize = 1024;
 
-/// Flash and RAM of the boards less what code, statics and stack take: 96 KiB and 6 KiB where
-/// memory is scarce.
+/// Flash and RAM of the boards less what code, statics and stack take; the micro:bit's 16 KiB
+/// keep 4 for the stack, of which the deepest model uses 2.2.
 const BOARDS: [Memory; 6] = [
-    Memory { board: "microbit", models: (256 - 96) * KIB, arena: (16 - 6) * KIB },
+    Memory { board: "microbit", models: (256 - 80) * KIB, arena: (16 - 4) * KIB },
     Memory { board: "an385", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },
     Memory { board: "an386", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },
     Memory { board: "an500", models: (4096 - 512) * KIB, arena: (4096 - 64) * KIB },

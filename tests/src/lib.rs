@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod digest;
 pub mod exercise;
 pub mod mutate;
 
+use selvedge::IsaKind;
 use selvedge_compiler::data::{Array, read_npz};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -21,6 +23,19 @@ pub fn data_dir(what: &str) -> Option<PathBuf> {
     // Past the test harness, which hides what passing tests print.
     let _ = writeln!(std::io::stderr(), "NOT TESTED: {what}: no models at {} (set SELVEDGE_DATA)", dir.display());
     None
+}
+
+/// The instruction sets of this machine. Says aloud which are not tested for the lack of them;
+/// `SELVEDGE_REQUIRE_ISA` (names, comma-separated) makes that a failure.
+pub fn isas(what: &str) -> Vec<IsaKind> {
+    let required = std::env::var("SELVEDGE_REQUIRE_ISA").unwrap_or_default();
+    let (here, absent): (Vec<_>, Vec<_>) = IsaKind::ALL.into_iter().partition(|kind| kind.is_available());
+    for kind in absent {
+        let name = kind.name();
+        assert!(!required.split(',').any(|r| r == name), "{name} is required and this CPU lacks it");
+        let _ = writeln!(std::io::stderr(), "NOT TESTED: {what} on {name}: this CPU lacks it");
+    }
+    here
 }
 
 /// Every array of an `.npz` file by name.

@@ -1,28 +1,13 @@
 //! Oracle: the reference kernels. Whole models give the same bytes in every step on every
 //! instruction set of this machine.
 
-use std::io::Write;
-
-use selvedge::{AlignedBuf, Artifact, IsaKind, Probe, Session, StepCtx, StepOutputs};
+use selvedge::{AlignedBuf, Artifact, IsaKind, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
 use selvedge_compiler::{CompileOptions, compile, compile_calibrated, load};
-use selvedge_tests::data_dir;
+use selvedge_tests::digest::Digests;
+use selvedge_tests::{data_dir, isas};
 use selvedge_zoo::digits;
-
-/// FNV-1a over all output bytes of each step.
-#[derive(Default)]
-struct Digests(Vec<u64>);
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ b as u64).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-impl Probe for Digests {
-    fn after_step(&mut self, _: &StepCtx<'_>, outputs: &mut StepOutputs<'_>) {
-        self.0.extend((0..outputs.len()).map(|i| fnv(outputs.bytes(i))));
-    }
-}
 
 fn digests(artifact: &[u8], kind: IsaKind) -> Vec<u64> {
     let file = AlignedBuf::from(artifact);
@@ -43,22 +28,12 @@ fn digests(artifact: &[u8], kind: IsaKind) -> Vec<u64> {
 
 fn same_on_all(name: &str, artifact: &[u8]) {
     let reference = digests(artifact, IsaKind::Reference);
-    for kind in IsaKind::ALL {
-        if !kind.is_available() {
-            let required = std::env::var("SELVEDGE_REQUIRE_ISA").unwrap_or_default();
-            assert!(
-                !required.split(',').any(|r| r == kind.name()),
-                "{} is required and this CPU lacks it",
-                kind.name()
-            );
-            let _ = writeln!(std::io::stderr(), "NOT TESTED: {name} on {}: this CPU lacks it", kind.name());
-            continue;
-        }
+    for kind in isas(name) {
         let found = digests(artifact, kind);
         let different = reference.iter().zip(&found).position(|(a, b)| a != b);
         assert!(
             different.is_none() && reference.len() == found.len(),
-            "{name}: {} differs from reference at output {different:?}",
+            "{name}: {} differs from reference at step {different:?}",
             kind.name()
         );
     }

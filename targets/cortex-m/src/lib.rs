@@ -21,7 +21,7 @@ impl fmt::Write for Host {
 }
 
 /// Ends the emulation: 0, or 1 with the error on standard error.
-pub fn exit(result: Result<(), selvedge::Error>) -> ! {
+pub fn exit(result: Result<(), impl fmt::Display>) -> ! {
     match result {
         Ok(()) => semihosting::process::exit(0),
         Err(error) => {

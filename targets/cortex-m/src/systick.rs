@@ -34,19 +34,20 @@ pub struct Counter {
 /// Turns until SysTick changes, and its new value.
 #[inline(never)]
 fn next_tick() -> (u32, u64) {
-    let (before, mut now, mut turns) = (SYST::get_current(), 0u32, 0u32);
-    let _ = before;
+    let before = SYST::get_current();
+    let (now, turns): (u32, u32);
     // SAFETY: reads a device register, which has no effect but its value; the other operands
     // are registers of the block.
     unsafe {
         core::arch::asm!(
+            "movs {turns}, #0",
             "2:",
             "adds {turns}, {turns}, #1",
             "ldr {now}, [{current}]",
             "cmp {now}, {before}",
             "beq 2b",
-            turns = inout(reg) turns,
-            now = inout(reg) now,
+            turns = out(reg) turns,
+            now = out(reg) now,
             before = in(reg) before,
             current = in(reg) 0xe000_e018u32,
             options(nostack, readonly),
@@ -73,15 +74,25 @@ impl Counter {
 impl Board for Counter {
     #[inline(always)]
     fn start(&mut self) {
-        let _ = &self.syst;
+        self.syst.clear_current();
         self.start = next_tick().0;
     }
 
     #[inline(always)]
     fn stop(&mut self) -> u64 {
         let (end, turns) = next_tick();
+        assert!(!self.syst.has_wrapped(), "the interval is too long for SysTick");
         let ticks = (self.start.wrapping_sub(end) & MASK) as u64;
         (ticks * PER_TICK / 100).saturating_sub(turns * TURN)
+    }
+
+    fn count_loop(&mut self, turns: u32) -> (u64, u64) {
+        self.start();
+        // SAFETY: changes its own register and the flags.
+        unsafe {
+            core::arch::asm!("2:", "subs {n}, {n}, #1", "bne 2b", n = inout(reg) turns => _, options(nomem, nostack))
+        }
+        (self.stop(), 2 * turns as u64)
     }
 
     fn paint_stack(&mut self) {

@@ -48,6 +48,10 @@ pub trait Board {
     /// Instructions since [`Board::start`].
     fn stop(&mut self) -> u64;
 
+    /// Runs a loop of `turns` turns between [`Board::start`] and [`Board::stop`]; what was
+    /// counted, and the instructions the loop has.
+    fn count_loop(&mut self, turns: u32) -> (u64, u64);
+
     /// Fills the free stack with a pattern.
     fn paint_stack(&mut self);
 
