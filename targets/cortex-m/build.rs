@@ -32,7 +32,7 @@ fn main() {
     };
     let map = format!("boards/{}.x", memory.board);
     println!("cargo::rerun-if-changed={map}");
-    let models = "SECTIONS {\n  .models : ALIGN(64) { KEEP(*(.models)) } > MODELS\n} INSERT AFTER .rodata;\n";
+    let models = "SECTIONS {\n  .models : ALIGN(64) { *(.models) } > MODELS\n} INSERT AFTER .rodata;\n";
     let regions = fs::read_to_string(&map).expect("a memory map");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("memory.x"), regions + models).expect("a writable folder");

@@ -7,6 +7,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Inputs recorded for each model.
+const INPUTS: usize = 8;
+
 /// Memory of a board, in bytes.
 pub struct Memory {
     pub board: &'static str,
@@ -58,7 +61,8 @@ fn refusal(model: &Model, memory: &Memory) -> Option<String> {
     (!reasons.is_empty()).then(|| format!("{} does not fit on {}: {}", model.name, memory.board, reasons.join("; ")))
 }
 
-/// Writes `models.rs` into `OUT_DIR`: `MODELS` and `ARENA_BYTES`, the largest arena.
+/// Writes into `OUT_DIR`: `models.rs` with `MODELS` and `ARENA_BYTES`, the largest arena; of the
+/// first model `model.slvg`, `input.bin` (the first input) and `ops.rs` (its table).
 ///
 /// A model that does not fit stops the build with the byte counts.
 pub fn embed(memory: &Memory) {
@@ -88,6 +92,21 @@ pub fn embed(memory: &Memory) {
         }
         return;
     }
+    if let Some(first) = models.first() {
+        let input = fs::read(&first.inputs).expect("a readable file");
+        fs::copy(&first.artifact, out("model.slvg")).expect("a writable folder");
+        fs::write(out("input.bin"), &input[..input.len() / INPUTS]).expect("a writable folder");
+        fs::write(out("ops.rs"), format!("selvedge::{}\n", first.ops.trim())).expect("a writable folder");
+    }
+    fs::write(out("models.rs"), table(&models)).expect("a writable folder");
+}
+
+fn out(file: &str) -> PathBuf {
+    Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join(file)
+}
+
+/// The source text of the table of models.
+fn table(models: &[Model]) -> String {
     let arena = models.iter().map(|m| m.arena).max().unwrap_or(0);
     let mut text = format!("pub const ARENA_BYTES: usize = {arena};\npub static MODELS: &[Model] = &[\n");
     let mut statics = String::new();
@@ -106,6 +125,5 @@ pub fn embed(memory: &Memory) {
         );
     }
     text += "];\n";
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("models.rs"), text + &statics).expect("a writable folder");
+    text + &statics
 }

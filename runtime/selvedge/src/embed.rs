@@ -26,14 +26,15 @@ pub const fn arena_bytes(artifact: &[u8]) -> usize {
     u32::from_le_bytes([artifact[16], artifact[17], artifact[18], artifact[19]]) as usize
 }
 
-/// Embeds an artifact: `model!(mod kws = "../kws.slvg");`, the path relative to the source file.
+/// Embeds an artifact: `model!(mod kws = "../kws.slvg");`, the path relative to the source file
+/// or a constant: `concat!(env!("OUT_DIR"), "/kws.slvg")`.
 ///
 /// The module holds `BYTES: &[u8]`, aligned for [`Artifact::parse`](crate::Artifact::parse), and
 /// `ARENA_BYTES: usize`, the size of its [`Arena`](crate::Arena). A file that is no artifact of
 /// this version does not compile.
 #[macro_export]
 macro_rules! model {
-    ($(#[$meta:meta])* $vis:vis mod $name:ident = $path:literal $(;)?) => {
+    ($(#[$meta:meta])* $vis:vis mod $name:ident = $path:expr $(;)?) => {
         $(#[$meta])*
         $vis mod $name {
             /// The artifact, at a multiple of 64 bytes.

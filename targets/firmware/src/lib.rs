@@ -7,7 +7,10 @@
 
 pub mod count;
 pub mod digest;
+pub mod errors;
 mod fnv;
+#[cfg(feature = "semihosting")]
+pub mod host;
 
 use selvedge::{Artifact, Error, OpEntry, Session};
 

@@ -3,7 +3,8 @@
 #![no_main]
 
 use selvedge::Arena;
-use selvedge_cortex_m::{ARENA_BYTES, Counter, Host, MODELS, exit, exit_on_panic};
+use selvedge_cortex_m::{ARENA_BYTES, Counter, MODELS};
+use selvedge_firmware::host::{Host, exit, exit_on_panic};
 use static_cell::ConstStaticCell;
 
 static ARENA: ConstStaticCell<Arena<ARENA_BYTES>> = ConstStaticCell::new(Arena::new());
