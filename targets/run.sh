@@ -21,14 +21,14 @@ while (($#)); do
   esac
 done
 ((${#bins[@]})) || bins=(digest count)
-((${#boards[@]})) || boards=(m0 microbit an385 an386 an500 an505 an547)
+((${#boards[@]})) || boards=(m0 microbit an385 an386 an500 an505 an547 riscv)
 if [ ! -f "$SELVEDGE_INPUTS/models.txt" ]; then
   cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
 fi
 
 # Sets target, machine, feature, cpu of a board.
 describe() {
-  feature=$1 cpu=
+  feature=$1 cpu= crate=cortex-m
   case $1 in
     m0)       target=thumbv6m-none-eabi        machine=mps2-an385 feature=an385 ;;
     microbit) target=thumbv6m-none-eabi        machine=microbit ;;
@@ -37,7 +37,8 @@ describe() {
     an500)    target=thumbv7em-none-eabihf     machine=mps2-an500 ;;
     an505)    target=thumbv8m.main-none-eabihf machine=mps2-an505 cpu=cortex-m33 ;;
     an547)    target=thumbv8m.main-none-eabihf machine=mps3-an547 cpu=cortex-m55 ;;
-    *) echo "no board $1: m0 microbit an385 an386 an500 an505 an547" >&2; exit 2 ;;
+    riscv)    target=riscv32imc-unknown-none-elf machine=virt feature= crate=riscv ;;
+    *) echo "no board $1: m0 microbit an385 an386 an500 an505 an547 riscv" >&2; exit 2 ;;
   esac
 }
 
@@ -45,16 +46,18 @@ describe() {
 build() {
   local dir=$base/firmware${cpu:+/$cpu}
   (
-    cd "$here/cortex-m"
+    cd "$here/$crate"
     export CARGO_TARGET_DIR=$dir SELVEDGE_MODELS=$models
     [ -z "$cpu" ] || export RUSTFLAGS="-C target-cpu=$cpu"
-    "$here/cross-cargo" "$target" build --locked -q --release --features "$feature" --bin "$1" >&2
+    "$here/cross-cargo" "$target" build --locked -q --release ${feature:+--features "$feature"} --bin "$1" >&2
   )
   echo "$dir/$target/release/$1"
 }
 
 emulate() {
-  timeout "${SELVEDGE_QEMU_TIMEOUT:-120}" qemu-system-arm -M "$machine" -nographic -monitor none -serial none \
+  local emulator=qemu-system-arm
+  [ "$crate" = cortex-m ] || emulator="qemu-system-riscv32 -bios none"
+  timeout "${SELVEDGE_QEMU_TIMEOUT:-120}" $emulator -M "$machine" -nographic -monitor none -serial none \
     -semihosting-config enable=on,target=native -icount shift=0 -kernel "$1"
 }
 

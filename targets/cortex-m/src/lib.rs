@@ -2,7 +2,6 @@
 #![no_std]
 
 mod models;
-mod stack;
 mod systick;
 
 pub use models::{ARENA_BYTES, MODELS};

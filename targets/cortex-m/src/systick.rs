@@ -2,9 +2,8 @@
 
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{Peripherals, SYST};
-use selvedge_firmware::Board;
-
-use crate::stack;
+use cortex_m::register::msp;
+use selvedge_firmware::{Board, stack};
 
 /// Hundredths of an instruction a tick: a nanosecond each at the board's system clock.
 const PER_TICK: u64 = match env!("SELVEDGE_BOARD").as_bytes() {
@@ -17,6 +16,11 @@ const PER_TICK: u64 = match env!("SELVEDGE_BOARD").as_bytes() {
     // 25 MHz
     _ => 4000,
 };
+
+unsafe extern "C" {
+    /// Placed by the linker at the lowest address of the stack.
+    static _stack_end: u32;
+}
 
 /// SysTick has 24 bits.
 const MASK: u32 = 0x00ff_ffff;
@@ -96,10 +100,12 @@ impl Board for Counter {
     }
 
     fn paint_stack(&mut self) {
-        stack::paint();
+        // SAFETY: one core, one stack, and the linker gives its end.
+        unsafe { stack::paint(&raw const _stack_end as usize, msp::read() as usize) }
     }
 
     fn stack_used(&self) -> usize {
-        stack::used()
+        // SAFETY: as above.
+        unsafe { stack::used(&raw const _stack_end as usize, msp::read() as usize) }
     }
 }

@@ -3,7 +3,7 @@
 //! A core brings a [`Board`] and a place to print to; models are embedded by `embed.rs`, which
 //! build scripts include.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod count;
 pub mod digest;
@@ -11,6 +11,8 @@ pub mod errors;
 mod fnv;
 #[cfg(feature = "semihosting")]
 pub mod host;
+#[cfg(feature = "semihosting")]
+pub mod stack;
 
 use selvedge::{Artifact, Error, OpEntry, Session};
 
