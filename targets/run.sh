@@ -1,65 +1,37 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count] [--models NAME,NAME…] [BOARD…]
-# Builds the firmware for each board, runs it in QEMU and prints what it prints. Without --bin:
-# digest, compared with tests/digests.txt, then count. Without boards: all of them.
-# m0 is the Cortex-M0 build on the machine of an385; nothing else of QEMU's M0 has the memory.
-# The inputs are written once; SELVEDGE_INPUTS names another folder, --inputs writes them again.
+# usage: targets/run.sh [--bin digest|count|table|errors|infer]… [--models NAME,NAME…] [--bless] [BOARD…]
+# Builds the firmware for each board, runs it in QEMU and prints what it prints:
+#   digest  outputs of every step, compared with tests/digests.txt
+#   count   instructions of set-up, steps and whole runs
+#   table   a row a model: instructions, set-up, flash of code and model, arena, stack
+#   errors  each documented error code, and a sound model after it
+#   infer   the class of the first input
+# Without --bin: digest and count's totals on every board, the table and errors on the Cortex-M4.
+# Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM.
+# Models and inputs are written where they are missing (SELVEDGE_INPUTS names another folder);
+# --inputs writes them again, --bless also tests/digests.txt, with the reference kernels.
 set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 base=${CARGO_TARGET_DIR:-$PWD/target}
 export SELVEDGE_INPUTS=${SELVEDGE_INPUTS:-$base/device-inputs}
-bins=() boards=() models=
+source "$here/boards.sh"
+
+bins=() boards=() models= bless=
 while (($#)); do
   case $1 in
     --bin) bins+=("$2"); shift 2 ;;
     --models) models=$2; shift 2 ;;
     --inputs) rm -rf "$SELVEDGE_INPUTS"; shift ;;
-    -*) sed -n 2,6p "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    --bless) rm -rf "$SELVEDGE_INPUTS"; bless=1; shift ;;
+    -*) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
     *) boards+=("$1"); shift ;;
   esac
 done
-((${#bins[@]})) || bins=(digest count)
-((${#boards[@]})) || boards=(m0 microbit an385 an386 an500 an505 an547 riscv)
-if [ ! -f "$SELVEDGE_INPUTS/models.txt" ]; then
-  cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
-fi
-
-# Sets target, machine, feature, cpu of a board.
-describe() {
-  feature=$1 cpu= crate=cortex-m
-  case $1 in
-    m0)       target=thumbv6m-none-eabi        machine=mps2-an385 feature=an385 ;;
-    microbit) target=thumbv6m-none-eabi        machine=microbit ;;
-    an385)    target=thumbv7m-none-eabi        machine=mps2-an385 ;;
-    an386)    target=thumbv7em-none-eabihf     machine=mps2-an386 ;;
-    an500)    target=thumbv7em-none-eabihf     machine=mps2-an500 ;;
-    an505)    target=thumbv8m.main-none-eabihf machine=mps2-an505 cpu=cortex-m33 ;;
-    an547)    target=thumbv8m.main-none-eabihf machine=mps3-an547 cpu=cortex-m55 ;;
-    riscv)    target=riscv32imc-unknown-none-elf machine=virt feature= crate=riscv ;;
-    *) echo "no board $1: m0 microbit an385 an386 an500 an505 an547 riscv" >&2; exit 2 ;;
-  esac
-}
-
-# Builds one binary for the board described; prints the path of the image.
-build() {
-  local dir=$base/firmware${cpu:+/$cpu}
-  (
-    cd "$here/$crate"
-    export CARGO_TARGET_DIR=$dir SELVEDGE_MODELS=$models
-    [ -z "$cpu" ] || export RUSTFLAGS="-C target-cpu=$cpu"
-    "$here/cross-cargo" "$target" build --locked -q --release ${feature:+--features "$feature"} --bin "$1" >&2
-  )
-  echo "$dir/$target/release/$1"
-}
-
-emulate() {
-  local emulator=qemu-system-arm
-  [ "$crate" = cortex-m ] || emulator="qemu-system-riscv32 -bios none"
-  timeout "${SELVEDGE_QEMU_TIMEOUT:-120}" $emulator -M "$machine" -nographic -monitor none -serial none \
-    -semihosting-config enable=on,target=native -icount shift=0 -kernel "$1"
-}
+((${#boards[@]})) || boards=("${BOARDS[@]}")
+[ -f "$SELVEDGE_INPUTS/models.txt" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
+[ -z "$bless" ] || cargo run --locked -q -p selvedge-tests --bin digests -- --bless
 
 # The digests printed are those of the file, all inputs of each model.
 compare() {
@@ -77,21 +49,64 @@ compare() {
   echo "$board: the outputs of every step equal tests/digests.txt for 8 inputs each of" $models
 }
 
+# Models that the board has room for. The build refuses the others and says why; so does this.
+fitting() {
+  if [ "$board" != microbit ] || [ -n "$models" ]; then
+    echo "$models"
+    return
+  fi
+  local refused
+  refused=$(build digest "" 2>&1 | sed -n 's/^error: .*: \(.* does not fit .*\)/\1/p' || true)
+  echo "$refused" >&2
+  grep -Fvxf <(cut -d ' ' -f 1 <<<"$refused") "$SELVEDGE_INPUTS/models.txt" | paste -sd,
+}
+
+# Bytes of flash that are neither model nor input: what a program with this one model links.
+code_flash() {
+  local image=$1 model=$2 total=0 size
+  for size in $(readelf -SW "$image" | sed 's/^ *\[ *[0-9]*\]//' | awk '$2 == "PROGBITS" && $7 ~ /A/ { print $5 }'); do
+    total=$((total + 16#$size))
+  done
+  echo $((total - $(stat -c %s "$SELVEDGE_INPUTS/$model.slvg") - $(stat -c %s "$SELVEDGE_INPUTS/$model.inputs") / 8))
+}
+
+table() {
+  local name setup run arena artifact stack code macs
+  printf '%-11s %10s %7s %8s %6s %8s %7s %6s\n' \
+    "$board" run per-MAC set-up code model arena stack
+  while read -r _ name _ setup _ run _ arena _ artifact _ stack; do
+    code=-
+    if [ "$1" = code ]; then code=$(code_flash "$(build infer "$name")" "$name"); fi
+    macs=$(cat "$SELVEDGE_INPUTS/$name.macs")
+    printf '%-11s %10d %7s %8d %6s %8d %7d %6d\n' "$name" "$run" \
+      "$(awk "BEGIN { printf \"%.2f\", $run / $macs }")" "$setup" "$code" "$artifact" "$arena" "$stack"
+  done < <(grep '^model ')
+}
+
+part() {
+  local bin=$1 start=$SECONDS
+  describe "$board"
+  echo "== $board: $bin"
+  case $bin in
+    digest) emulate "$(build digest "$chosen")" | compare ;;
+    count) emulate "$(build count "$chosen")" ;;
+    totals) emulate "$(build count "$chosen")" | table ;;
+    table) emulate "$(build count "$chosen")" | table code ;;
+    errors) emulate "$(build errors digits)" ;;
+    infer) emulate "$(build infer "$chosen")" ;;
+    *) echo "no binary $bin" >&2; exit 2 ;;
+  esac
+  echo "== $board: $bin took $((SECONDS - start)) s"
+}
+
 for board in "${boards[@]}"; do
   describe "$board"
-  for bin in "${bins[@]}"; do
-    start=$SECONDS
-    chosen=$models
-    if [ "$board" = microbit ] && [ -z "$models" ]; then
-      # What does not fit is refused with the byte counts; go on with the rest.
-      refused=$(build "$bin" 2>&1 | sed -n 's/^error: .*: \(.* does not fit .*\)/\1/p' || true)
-      echo "$refused"
-      models=$(grep -Fvxf <(cut -d ' ' -f 1 <<<"$refused") "$SELVEDGE_INPUTS/models.txt" | paste -sd,)
-    fi
-    image=$(build "$bin")
-    echo "== $board: $bin"
-    if [ "$bin" = digest ]; then emulate "$image" | compare; else emulate "$image"; fi
-    echo "== $board: $bin took $((SECONDS - start)) s"
-    models=$chosen
-  done
+  chosen=$(fitting)
+  if ((${#bins[@]})); then
+    for bin in "${bins[@]}"; do part "$bin"; done
+  elif [ "$board" = an386 ]; then
+    for bin in digest table errors; do part "$bin"; done
+  else
+    for bin in digest totals; do part "$bin"; done
+  fi
 done

@@ -5,7 +5,7 @@ use std::path::Path;
 use selvedge::{AlignedBuf, Artifact, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::ArrayData;
-use selvedge_compiler::inspect::summarize;
+use selvedge_compiler::inspect::{Summary, summarize};
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::{CompileOptions, compile, compile_calibrated, load};
 use selvedge_zoo::digits;
@@ -23,11 +23,11 @@ pub struct DeviceModel {
 }
 
 impl DeviceModel {
-    /// The `ops!` line of a firmware that runs it.
-    pub fn ops(&self) -> String {
+    /// What `inspect` says: the `ops!` line of a firmware that runs it, multiply-accumulates.
+    pub fn summary(&self) -> Summary {
         let file = AlignedBuf::from(&self.artifact[..]);
         let artifact = Artifact::parse(&file).expect("sound");
-        summarize(&artifact, &|_, _| String::new()).expect("valid").ops
+        summarize(&artifact, &|_, _| String::new()).expect("valid")
     }
 }
 

@@ -1,7 +1,8 @@
 //! Writes what firmware embeds: for each model its artifact, its inputs and its `ops!` line.
 //!
 //! usage: `device_inputs FOLDER`. Files: `models.txt` (a name a line), `NAME.slvg`,
-//! `NAME.inputs` (raw bytes, one input after the other), `NAME.ops`. Unchanged files keep their
+//! `NAME.inputs` (raw bytes, one input after the other), `NAME.ops`,
+//! `NAME.macs` (multiply-accumulates of a run). Unchanged files keep their
 //! time, so that nothing is built again.
 
 use std::path::{Path, PathBuf};
@@ -31,7 +32,9 @@ fn main() {
         let file = |suffix: &str| folder.join(format!("{}.{suffix}", model.name));
         write(&file("slvg"), &model.artifact);
         write(&file("inputs"), &model.inputs.concat());
-        write(&file("ops"), model.ops().as_bytes());
+        let summary = model.summary();
+        write(&file("ops"), summary.ops.as_bytes());
+        write(&file("macs"), summary.macs.to_string().as_bytes());
         names += &format!("{}\n", model.name);
     }
     write(&folder.join("models.txt"), names.as_bytes());
