@@ -20,12 +20,14 @@ describe() {
 
 # build BINARY MODELS: for the board described; prints the path of the image.
 build() {
-  local dir=$base/firmware${cpu:+/$cpu}
+  local dir=$base/firmware${cpu:+/$cpu} features=$feature
+  # Defaults of defmt show errors only.
+  if [ "$1" = log ]; then features=$feature,defmt; export DEFMT_LOG=info; fi
   (
     cd "$here/$crate"
     export CARGO_TARGET_DIR=$dir SELVEDGE_MODELS=$2
     [ -z "$cpu" ] || export RUSTFLAGS="-C target-cpu=$cpu"
-    "$here/cross-cargo" "$target" build --locked -q --release ${feature:+--features "$feature"} --bin "$1" >&2
+    "$here/cross-cargo" "$target" build --locked -q --release ${features:+--features "$features"} --bin "$1" >&2
   )
   echo "$dir/$target/release/$1"
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|errors|infer]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|errors|log|infer]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
 #   table   a row a model: instructions, set-up, flash of code and model, arena, stack
 #   errors  each documented error code, and a sound model after it
+#   log     a stepped run, logged with defmt and decoded here (Cortex-M)
 #   infer   the class of the first input
-# Without --bin: digest and count's totals on every board, the table and errors on the Cortex-M4.
+# Without --bin: digest and count's totals on every board, the table, errors and log on the Cortex-M4.
 # Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM.
 # Models and inputs are written where they are missing (SELVEDGE_INPUTS names another folder);
 # --inputs writes them again, --bless also tests/digests.txt, with the reference kernels.
@@ -83,6 +84,13 @@ table() {
   done < <(grep '^model ')
 }
 
+log() {
+  local image
+  image=$(build log "$chosen")
+  (cd "$here/defmt-decode" && CARGO_TARGET_DIR=$base/defmt-decode cargo build --locked -q)
+  emulate "$image" | "$base/defmt-decode/debug/selvedge-defmt-decode" "$image"
+}
+
 part() {
   local bin=$1 start=$SECONDS
   describe "$board"
@@ -92,6 +100,7 @@ part() {
     count) emulate "$(build count "$chosen")" ;;
     totals) emulate "$(build count "$chosen")" | table ;;
     table) emulate "$(build count "$chosen")" | table code ;;
+    log) log ;;
     errors) emulate "$(build errors digits)" ;;
     infer) emulate "$(build infer "$chosen")" ;;
     *) echo "no binary $bin" >&2; exit 2 ;;
@@ -105,7 +114,7 @@ for board in "${boards[@]}"; do
   if ((${#bins[@]})); then
     for bin in "${bins[@]}"; do part "$bin"; done
   elif [ "$board" = an386 ]; then
-    for bin in digest table errors; do part "$bin"; done
+    for bin in digest table errors log; do part "$bin"; done
   else
     for bin in digest totals; do part "$bin"; done
   fi

@@ -8,6 +8,7 @@ use crate::{Backend, Cpu, InputMut, OpEntry, Output, Probe, StepCtx, StepOutputs
 
 /// How far a stepped run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Progress {
     /// The last step has run; outputs may be read.
     Done,

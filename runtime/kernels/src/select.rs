@@ -4,6 +4,7 @@ use crate::detect;
 
 /// The instruction sets this crate has kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum IsaKind {
     Reference,
     Portable,
