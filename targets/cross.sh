@@ -1,13 +1,32 @@
 #!/usr/bin/env bash
-# The cross suite: every crate that ships to a device builds for bare metal, default features off.
+# The cross suite: tools, then every board of run.sh with the models that this machine has. Prints
+# what each part took. SELVEDGE_BOARDS chooses boards.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
-bash "$here/setup.sh"
-export CARGO_TARGET_DIR=${SELVEDGE_CROSS_TARGET_DIR:-target/cross}
-for target in thumbv6m-none-eabi thumbv7em-none-eabihf; do
-  for package in selvedge-core selvedge-kernels selvedge-exec selvedge; do
-    echo "cross: $package for $target"
-    "$here/cross-cargo" "$target" build --locked --release --no-default-features -p "$package"
-  done
+source "$here/boards.sh"
+base=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+
+part() {
+  local name=$1 start=$SECONDS; shift
+  "$@"
+  echo "cross: $name took $((SECONDS - start)) s"
+}
+
+check() {
+  local models=${SELVEDGE_INPUTS:-$base/device-inputs} features=$feature
+  [ "$1" = riscv ] || features+=,defmt
+  (cd "$here/$1" && cargo fmt --check &&
+    SELVEDGE_INPUTS=$models SELVEDGE_MODELS=digits CARGO_TARGET_DIR=$base/firmware \
+      "$here/cross-cargo" "$target" clippy -q --locked --release ${features:+--features "$features"} -- -D warnings)
+}
+
+part "tools" bash "$here/setup.sh"
+# shellcheck disable=SC2086 # a list of words
+part "boards" bash "$here/run.sh" --inputs ${SELVEDGE_BOARDS:-}
+for board in an386 riscv; do
+  describe "$board"
+  part "lints of $crate" check "$crate"
 done
+part "lints of the log decoder" bash -c "cd '$here/defmt-decode' && cargo fmt --check &&
+  CARGO_TARGET_DIR='$base/defmt-decode' cargo clippy -q --locked -- -D warnings"

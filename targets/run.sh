@@ -15,23 +15,26 @@ set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
-base=${CARGO_TARGET_DIR:-$PWD/target}
-export SELVEDGE_INPUTS=${SELVEDGE_INPUTS:-$base/device-inputs}
+base=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+SELVEDGE_INPUTS=$(realpath -m "${SELVEDGE_INPUTS:-$base/device-inputs}")
+export SELVEDGE_INPUTS
 source "$here/boards.sh"
 
-bins=() boards=() models= bless=
+bins=() boards=() models= inputs= bless=
+[ -f "$SELVEDGE_INPUTS/models.txt" ] || inputs=1
 while (($#)); do
   case $1 in
     --bin) bins+=("$2"); shift 2 ;;
     --models) models=$2; shift 2 ;;
-    --inputs) rm -rf "$SELVEDGE_INPUTS"; shift ;;
-    --bless) rm -rf "$SELVEDGE_INPUTS"; bless=1; shift ;;
+    --inputs) inputs=1; shift ;;
+    --bless) inputs=1 bless=1; shift ;;
+    -h | --help) sed -n "2,/^set/{/^#/p}" "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
     *) boards+=("$1"); shift ;;
   esac
 done
 ((${#boards[@]})) || boards=("${BOARDS[@]}")
-[ -f "$SELVEDGE_INPUTS/models.txt" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
+[ -z "$inputs" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
 [ -z "$bless" ] || cargo run --locked -q -p selvedge-tests --bin digests -- --bless
 
 # The digests printed are those of the file, all inputs of each model.
@@ -77,7 +80,7 @@ table() {
     "$board" run per-MAC set-up code model arena stack
   while read -r _ name _ setup _ run _ arena _ artifact _ stack; do
     code=-
-    if [ "$1" = code ]; then code=$(code_flash "$(build infer "$name")" "$name"); fi
+    if [ "${1:-}" = code ]; then code=$(code_flash "$(build infer "$name")" "$name"); fi
     macs=$(cat "$SELVEDGE_INPUTS/$name.macs")
     printf '%-11s %10d %7s %8d %6s %8d %7d %6d\n' "$name" "$run" \
       "$(awk "BEGIN { printf \"%.2f\", $run / $macs }")" "$setup" "$code" "$artifact" "$arena" "$stack"

@@ -1,40 +1,68 @@
 #!/usr/bin/env bash
-# Installs what the cross builds need and does nothing where it is there:
-# rustup's targets where rustup can have them, else (on Debian) the
-# distribution's compiler and library sources.
+# Installs what cross builds and emulated runs need, and does nothing where it is there: rustup's
+# targets where rustup can have them, else (on Debian) the distribution's compiler and library
+# sources; emulators and C toolchains from the distribution.
 set -euo pipefail
 
-have_rustup_targets() {
-  local target
-  for target in "$@"; do
-    compgen -G "$(rustc --print target-libdir --target "$target" 2>/dev/null)/libcore-*.rlib" >/dev/null || return 1
-  done
+bare_metal=(
+  thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf
+  riscv32imc-unknown-none-elf
+)
+linux=(aarch64-unknown-linux-gnu)
+
+installed=0
+# need COMMAND PACKAGE: collects packages whose command is not there.
+packages=()
+need() { command -v "$1" >/dev/null 2>&1 || packages+=("$2"); }
+
+install() {
+  ((${#packages[@]})) || return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "please install, under the names your system has for them: ${packages[*]}" >&2
+    exit 1
+  fi
+  local sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  installed=$((installed + ${#packages[@]}))
+  packages=()
 }
 
-targets=(thumbv6m-none-eabi thumbv7em-none-eabihf)
-if ! have_rustup_targets "${targets[@]}" && command -v rustup >/dev/null 2>&1; then
-  timeout 300 rustup target add "${targets[@]}" || echo "rustup cannot add targets here; trying the distribution"
-fi
-if have_rustup_targets "${targets[@]}"; then
-  echo "cross tools ready: rustup targets"
-  exit 0
-fi
+have_rustup_target() {
+  compgen -G "$(rustc --print target-libdir --target "$1" 2>/dev/null)/libcore-*.rlib" >/dev/null
+}
 
-packages=(rustc-web cargo-web rust-web-src lld)
-missing=()
-for package in "${packages[@]}"; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
+# Targets whose library is missing.
+missing_targets() {
+  local target
+  for target in "$@"; do have_rustup_target "$target" || echo "$target"; done
+}
+
+need qemu-system-arm qemu-system-arm
+need qemu-system-riscv32 qemu-system-misc
+need qemu-aarch64 qemu-user
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+[ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || ! command -v dpkg >/dev/null || packages+=(libc6-dev-arm64-cross)
+need arm-none-eabi-gcc gcc-arm-none-eabi
+need readelf binutils
+install
+
+mapfile -t missing < <(missing_targets "${bare_metal[@]}" "${linux[@]}")
+if ((${#missing[@]})) && command -v rustup >/dev/null 2>&1; then
+  timeout 300 rustup target add "${missing[@]}" || echo "rustup cannot add targets here; trying the distribution"
+fi
+mapfile -t missing < <(missing_targets "${bare_metal[@]}")
 if ((${#missing[@]})); then
-  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-  $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  for package in rustc-web cargo-web rust-web-src lld; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || packages+=("$package")
+  done
+  install
+  # The standard library's sources must belong to the compiler that builds them.
+  version() { dpkg-query -W -f='${Version}' "$1"; }
+  if [ "$(version rustc-web)" != "$(version rust-web-src)" ]; then
+    echo "rustc-web $(version rustc-web) and rust-web-src $(version rust-web-src) differ: apt-get install both again" >&2
+    exit 1
+  fi
 fi
-
-# The standard library's sources must belong to the compiler that builds them.
-version() { dpkg-query -W -f='${Version}' "$1"; }
-if [ "$(version rustc-web)" != "$(version rust-web-src)" ]; then
-  echo "rustc-web $(version rustc-web) and rust-web-src $(version rust-web-src) differ: apt-get install both again" >&2
-  exit 1
-fi
-echo "cross tools ready: $(/usr/bin/rustc --version), ${#missing[@]} packages installed now"
+echo "cross tools ready: ${#missing[@]} targets from the distribution, $installed packages installed now"
