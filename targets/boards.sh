@@ -38,5 +38,5 @@ emulate() {
   local emulator=(qemu-system-arm)
   [ "$crate" = cortex-m ] || emulator=(qemu-system-riscv32 -bios none)
   timeout "${SELVEDGE_QEMU_TIMEOUT:-120}" "${emulator[@]}" -M "$machine" -nographic -monitor none -serial none \
-    -semihosting-config enable=on,target=native -icount shift=0 -kernel "$1"
+    -semihosting-config enable=on,target=native -icount "shift=${SELVEDGE_ICOUNT:-0}" -kernel "$1"
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|errors|log|infer]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|clock|errors|log|infer]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
 #   table   a row a model: instructions, set-up, flash of code and model, arena, stack
+#   clock   the counter notices a clock that is not the expected one (Cortex-M)
 #   errors  each documented error code, and a sound model after it
 #   log     a stepped run, logged with defmt and decoded here (Cortex-M)
 #   infer   the class of the first input
-# Without --bin: digest and count's totals on every board, the table, errors and log on the Cortex-M4.
+# Without --bin: digest and count's totals on every board, the others on the Cortex-M4.
 # Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM.
 # Models and inputs are written where they are missing (SELVEDGE_INPUTS names another folder);
 # --inputs writes them again, --bless also tests/digests.txt, with the reference kernels.
@@ -75,16 +76,41 @@ code_flash() {
 }
 
 table() {
-  local name setup run arena artifact stack code macs
+  local name setup run arena artifact stack code macs image deepest=0
   printf '%-11s %10s %7s %8s %6s %8s %7s %6s\n' \
     "$board" run per-MAC set-up code model arena stack
   while read -r _ name _ setup _ run _ arena _ artifact _ stack; do
     code=-
-    if [ "${1:-}" = code ]; then code=$(code_flash "$(build infer "$name")" "$name"); fi
+    if [ "${1:-}" = code ]; then
+      image=$(build infer "$name")
+      no_allocator "$image"
+      code=$(code_flash "$image" "$name")
+    fi
     macs=$(cat "$SELVEDGE_INPUTS/$name.macs")
     printf '%-11s %10d %7s %8d %6s %8d %7d %6d\n' "$name" "$run" \
       "$(awk "BEGIN { printf \"%.2f\", $run / $macs }")" "$setup" "$code" "$artifact" "$arena" "$stack"
+    deepest=$((stack > deepest ? stack : deepest))
   done < <(grep '^model ')
+  echo "$board: deepest stack $deepest bytes"
+}
+
+# No allocator is linked.
+no_allocator() {
+  if readelf -sW "$1" | grep -E ' (__rust_alloc|__rg_alloc|__rdl_alloc|malloc|calloc|realloc|_sbrk)'; then
+    echo "$1 links an allocator" >&2
+    exit 1
+  fi
+}
+
+# A clock of two nanoseconds an instruction: the firmware refuses to count.
+wrong_clock() {
+  local image said
+  image=$(build count "$chosen")
+  if said=$(SELVEDGE_ICOUNT=1 emulate "$image" 2>&1) || ! grep -q 'the counter is off' <<<"$said"; then
+    echo "$board: a wrong clock is not noticed: $said" >&2
+    exit 1
+  fi
+  echo "$board: with a clock twice as slow: $said"
 }
 
 log() {
@@ -103,6 +129,7 @@ part() {
     count) emulate "$(build count "$chosen")" ;;
     totals) emulate "$(build count "$chosen")" | table ;;
     table) emulate "$(build count "$chosen")" | table code ;;
+    clock) wrong_clock ;;
     log) log ;;
     errors) emulate "$(build errors digits)" ;;
     infer) emulate "$(build infer "$chosen")" ;;
@@ -117,7 +144,7 @@ for board in "${boards[@]}"; do
   if ((${#bins[@]})); then
     for bin in "${bins[@]}"; do part "$bin"; done
   elif [ "$board" = an386 ]; then
-    for bin in digest table errors log; do part "$bin"; done
+    for bin in digest table clock errors log; do part "$bin"; done
   else
     for bin in digest totals; do part "$bin"; done
   fi

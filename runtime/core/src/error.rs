@@ -58,7 +58,6 @@ pub enum ErrorKind {
 
 /// An error on the device: a kind, and where (8 bytes, `Copy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Error {
     kind: ErrorKind,
     /// Step index, or `u16::MAX` where no step is concerned.
@@ -145,6 +144,20 @@ impl fmt::Display for Error {
             write!(f, ", detail {}", self.detail)?;
         }
         f.write_str(")")
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Error {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{} (code {=u8}", self.kind, self.code());
+        if let Some(step) = self.step() {
+            defmt::write!(f, ", step {=usize}", step);
+        }
+        if self.detail != 0 {
+            defmt::write!(f, ", detail {=u32}", self.detail);
+        }
+        defmt::write!(f, ")");
     }
 }
 

@@ -21,7 +21,7 @@ fn classify() -> Result<usize, Error> {
     let mut session = Session::with_ops(model, ARENA.take(), OPS)?;
     defmt::info!("set up on {}, arena {=usize} bytes", session.isa(), session.arena_bytes());
     if let Err(error) = session.input(1) {
-        defmt::warn!("a second input: code {=u8}, {}", error.code(), error);
+        defmt::warn!("a second input: {}", error);
     }
     session.input(0)?.copy_from_bytes(INPUT)?;
     loop {
