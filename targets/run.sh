@@ -9,7 +9,8 @@
 #   log     a stepped run, logged with defmt and decoded here (Cortex-M)
 #   infer   the class of the first input
 # Without --bin: digest and count's totals on every board, the others on the Cortex-M4.
-# Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM.
+# Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM. Board
+# host is this machine: the digests on each of its instruction sets.
 # Models and inputs are written where they are missing (SELVEDGE_INPUTS names another folder);
 # --inputs writes them again, --bless also tests/digests.txt, with the reference kernels.
 set -euo pipefail
@@ -34,24 +35,24 @@ while (($#)); do
     *) boards+=("$1"); shift ;;
   esac
 done
-((${#boards[@]})) || boards=("${BOARDS[@]}")
+((${#boards[@]})) || boards=(host "${BOARDS[@]}")
 [ -z "$inputs" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
 [ -z "$bless" ] || cargo run --locked -q -p selvedge-tests --bin digests -- --bless
 
-# The digests printed are those of the file, all inputs of each model.
+# compare WHO: the digests printed are those of the file, all inputs of each model.
 compare() {
   local lines models
   lines=$(cat)
   if ! diff <(echo "$lines") <(grep -Fx "$lines" tests/digests.txt) >&2; then
-    echo "$board: these digests are not in tests/digests.txt" >&2
+    echo "$1: these digests are not in tests/digests.txt" >&2
     exit 1
   fi
   models=$(cut -d ' ' -f 1 <<<"$lines" | uniq)
   if (($(wc -l <<<"$lines") != 8 * $(wc -w <<<"$models"))); then
-    echo "$board: digests are missing" >&2
+    echo "$1: digests are missing" >&2
     exit 1
   fi
-  echo "$board: the outputs of every step equal tests/digests.txt for 8 inputs each of" $models
+  echo "$1: the outputs of every step equal tests/digests.txt for 8 inputs each of" $models
 }
 
 # Models that the board has room for. The build refuses the others and says why; so does this.
@@ -73,6 +74,21 @@ code_flash() {
     total=$((total + 16#$size))
   done
   echo $((total - $(stat -c %s "$SELVEDGE_INPUTS/$model.slvg") - $(stat -c %s "$SELVEDGE_INPUTS/$model.inputs") / 8))
+}
+
+# Digests on the instruction sets of this machine; one that its CPU lacks is an error.
+host() {
+  local isa isas=(reference portable) start=$SECONDS
+  case $(uname -m) in
+    x86_64) isas+=(avx2) ;;
+    aarch64 | arm64) isas+=(neon) ;;
+  esac
+  echo "== host: digest"
+  cargo build --locked -q --release -p selvedge-firmware --features std --bin digest_folder
+  for isa in "${isas[@]}"; do
+    SELVEDGE_ISA=$isa "$base/release/digest_folder" "$SELVEDGE_INPUTS" | compare "host, $isa"
+  done
+  echo "== host: digest took $((SECONDS - start)) s"
 }
 
 table() {
@@ -125,7 +141,7 @@ part() {
   describe "$board"
   echo "== $board: $bin"
   case $bin in
-    digest) emulate "$(build digest "$chosen")" | compare ;;
+    digest) emulate "$(build digest "$chosen")" | compare "$board" ;;
     count) emulate "$(build count "$chosen")" ;;
     totals) emulate "$(build count "$chosen")" | table ;;
     table) emulate "$(build count "$chosen")" | table code ;;
@@ -139,6 +155,7 @@ part() {
 }
 
 for board in "${boards[@]}"; do
+  if [ "$board" = host ]; then host; continue; fi
   describe "$board"
   chosen=$(fitting)
   if ((${#bins[@]})); then
