@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("selvedge-tests", "H3"),
     ("selvedge-cli", "leaf"),
     ("selvedge-firmware", "leaf"),
+    ("selvedge-c", "leaf"),
 ];
 
 /// Whether a crate of layer `from` may import one of layer `to`.
