@@ -114,6 +114,7 @@ typedef enum selvedge_status {
     SELVEDGE_MISALIGNED_DATA = 262,    /* a pointer is not aligned for its type */
     SELVEDGE_OVERLAPPING_MEMORY = 263, /* data, arena, artifact and session must lie apart */
     SELVEDGE_NOT_RUN = 264,            /* no run has finished since an input was written */
+    SELVEDGE_NOT_WRITTEN = 265,        /* an input was not written since the last run (detail: which) */
 
     SELVEDGE_STATUS_WIDTH = 0x7fffffff
 } selvedge_status;
@@ -243,7 +244,10 @@ selvedge_status selvedge_session_end(selvedge_session *session);
  */
 selvedge_status selvedge_last_error(selvedge_session *session, selvedge_error *error);
 
-/* Inputs. Write every input before each run: the program reuses the memory of what it has read. */
+/*
+ * Inputs. Write every input before each run: the program reuses the memory of what it has read, so
+ * a run without that is refused (checked for the first 32 inputs).
+ */
 
 /* Number of inputs. */
 selvedge_status selvedge_input_count(selvedge_session *session, uint32_t *count);
@@ -259,27 +263,27 @@ selvedge_status selvedge_write_bytes(selvedge_session *session, uint32_t input, 
 
 /*
  * Quantizes `count` real values to the grid of an int8 or uint8 input (ONNX QuantizeLinear); an
- * f32 input takes them as they are. Errors: NO_SUCH_IO, WRONG_TYPE (no such grid), WRONG_LENGTH,
- * NOT_A_NUMBER (elements before it are written), BUSY.
+ * f32 input takes them as they are, NaN too. Errors: NO_SUCH_IO, WRONG_TYPE (no such grid),
+ * WRONG_LENGTH, NOT_A_NUMBER, BUSY.
  */
 selvedge_status selvedge_write_f32(selvedge_session *session, uint32_t input, const float *data, size_t count);
 
 /*
  * Where an input lies in the arena, to be written in place (by DMA, say), as little-endian
  * elements, and its length. Valid until the next call with this session: ask again before each
- * run. Errors: NO_SUCH_IO, BUSY.
+ * run. Asking counts as writing. Errors: NO_SUCH_IO, BUSY.
  */
 selvedge_status selvedge_input_data(selvedge_session *session, uint32_t input, void **data, size_t *bytes);
 
 /* Running. */
 
-/* Runs all steps. Errors: NOT_A_NUMBER, INDEX_OUT_OF_RANGE, BUSY. */
+/* Runs all steps. Errors: NOT_WRITTEN, NOT_A_NUMBER, INDEX_OUT_OF_RANGE, BUSY. */
 selvedge_status selvedge_run(selvedge_session *session);
 
 /*
  * Runs at most `budget` steps of a run that is spread over calls, and tells how far it came.
  * Until it is done, inputs and outputs are out of reach (BUSY). A failure ends the run.
- * Errors: NOT_A_NUMBER, INDEX_OUT_OF_RANGE.
+ * Errors: NOT_WRITTEN, NOT_A_NUMBER, INDEX_OUT_OF_RANGE.
  */
 selvedge_status selvedge_run_steps(selvedge_session *session, uint32_t budget, selvedge_progress *progress);
 

@@ -61,6 +61,8 @@ pub(crate) struct Fields {
     place: Range<usize>,
     /// Addresses of the arena.
     arena: Range<usize>,
+    /// A bit for each of the first 32 inputs: written since the last run began.
+    written: u32,
     /// Whether the outputs are those of the inputs last written.
     pub outputs_valid: bool,
     /// Whether a stepped run is under way.
@@ -69,6 +71,23 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// Notes that an input is written.
+    pub fn input_written(&mut self, index: u32) {
+        self.written |= 1u32.checked_shl(index).unwrap_or(0);
+        self.outputs_valid = false;
+    }
+
+    /// Begins a run, which uses up the inputs; refuses one that lacks an input.
+    pub fn begin_run(&mut self, inputs: usize) -> Result<(), Failure> {
+        let lacking = self.written.trailing_ones() as usize;
+        if lacking < inputs.min(u32::BITS as usize) {
+            return Err(Failure::with(Status::NOT_WRITTEN, lacking));
+        }
+        self.written = 0;
+        self.outputs_valid = false;
+        Ok(())
+    }
+
     /// Refuses memory of the caller that lies in the arena or in the session itself.
     pub fn apart(&self, memory: &Range<usize>) -> Result<(), Failure> {
         memory::disjoint(memory, &self.arena)?;
@@ -206,7 +225,8 @@ pub(crate) unsafe fn open(
         Err(status) => return status,
     };
     let place = session.addr()..session.addr() + size_of::<SelvedgeSession>();
-    let fields = Fields { place, arena: 0..0, outputs_valid: false, stepping: false, error: SelvedgeError::NONE };
+    let fields =
+        Fields { place, arena: 0..0, written: 0, outputs_valid: false, stepping: false, error: SelvedgeError::NONE };
     let closed = Handle { head: 0, fields, session: MaybeUninit::uninit(), tail: 0 };
     // SAFETY: aligned memory of a session's size, as the caller promises.
     unsafe { handle.write(closed) };

@@ -24,7 +24,7 @@ pub struct SelvedgeProgress {
 pub unsafe extern "C" fn selvedge_run(session: *mut SelvedgeSession) -> Status {
     let body = |fields: &mut Fields, session: &mut Session<'static>| {
         if !fields.stepping {
-            fields.outputs_valid = false;
+            fields.begin_run(session.input_count())?;
         }
         session.run()?;
         fields.outputs_valid = true;
@@ -46,8 +46,9 @@ pub unsafe extern "C" fn selvedge_run_steps(
 ) -> Status {
     let body = |fields: &mut Fields, session: &mut Session<'static>| {
         fields.apart(&memory::elements(progress, 1)?)?;
-        fields.outputs_valid = false;
-        fields.stepping = false;
+        if !core::mem::take(&mut fields.stepping) {
+            fields.begin_run(session.input_count())?;
+        }
         let reached = session.run_steps(budget as usize)?;
         let steps = session.artifact().step_count() as u32;
         let (done, next_step) = match reached {

@@ -71,6 +71,7 @@ statuses! {
         MISALIGNED_DATA = 262,
         OVERLAPPING_MEMORY = 263,
         NOT_RUN = 264,
+        NOT_WRITTEN = 265,
     }
 }
 

@@ -74,8 +74,9 @@ unsafe fn write<T>(
         let input = session.input(index as usize)?;
         // SAFETY: as the caller promises; it shares no byte with the session's memory.
         let data = unsafe { memory::slice(data, count) }?;
-        fields.outputs_valid = false;
-        Ok(copy(input, data)?)
+        copy(input, data)?;
+        fields.input_written(index);
+        Ok(())
     };
     // SAFETY: as the caller promises.
     unsafe { handle::with(session, body) }
@@ -242,7 +243,7 @@ pub unsafe extern "C" fn selvedge_input_data(
     let place = |fields: &mut Fields, session: &mut Session<'static>| {
         fields.apart(&memory::elements(bytes, 1)?)?;
         let memory = session.input(input as usize)?.into_bytes();
-        fields.outputs_valid = false;
+        fields.input_written(input);
         // SAFETY: as the caller promises.
         unsafe { memory::store(bytes, memory.len()) }?;
         Ok(memory.as_mut_ptr().cast::<c_void>())
