@@ -1,7 +1,8 @@
 //! Writes the digit classifier for the C programs of this folder: `cargo run --example digits -- DIR`
-//! makes `digits.h` (artifact, arena size, images), `expected.txt` (what a C program must print)
+//! makes `digits.h` (artifacts, arena sizes, images), `expected.txt` (what a C program must print)
 //! and `digits.ops` (for `SELVEDGE_OPS`).
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
@@ -17,35 +18,42 @@ const IMAGES: usize = 16;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(env::args().nth(1).ok_or("usage: digits DIR")?);
-    let artifact = support::artifact();
-    let view = Artifact::parse(&artifact)?;
-    let arena_bytes = view.arena_bytes();
-    let list = |bytes: &[u8]| {
-        let lines = bytes.chunks(16).map(|line| line.iter().map(|b| format!("{b},")).collect::<String>());
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    let pixels: Vec<u8> = (0..IMAGES).flat_map(|i| *digits::test_set().pixels(i)).collect();
-    let header = format!(
-        "#define DIGITS_ARENA_BYTES {arena_bytes}\n#define DIGITS_IMAGES {IMAGES}\n#define DIGITS_PIXELS {}\n\
-         #define DIGITS_MAX_PIXEL {}\n#define DIGITS_CLASSES {}\n\
-         static const SELVEDGE_ALIGNED uint8_t digits_model[{}] = {{\n{}\n}};\n\
-         static const uint8_t digits_images[{}] = {{\n{}\n}};\n",
+    let mut header = format!(
+        "#define DIGITS_IMAGES {IMAGES}\n#define DIGITS_PIXELS {}\n#define DIGITS_MAX_PIXEL {}\n#define DIGITS_CLASSES {}\n",
         digits::PIXELS,
         digits::MAX_PIXEL,
-        digits::CLASSES,
-        artifact.len(),
-        list(&artifact),
-        pixels.len(),
-        list(&pixels),
+        digits::CLASSES
     );
-    let mut expected = String::new();
-    for (i, (class, bytes)) in support::expected(&artifact, IMAGES).iter().enumerate() {
-        let bytes: String = bytes.iter().map(|b| format!(" {b:02x}")).collect();
-        writeln!(expected, "image {i}: class {class}, output{bytes}")?;
+    let pixels: Vec<u8> = (0..IMAGES).flat_map(|i| *digits::test_set().pixels(i)).collect();
+    array(&mut header, "digits_images", &pixels)?;
+    let (mut expected, mut ops) = (String::new(), BTreeSet::new());
+    for (name, artifact) in [("digits", support::artifact()), ("digits_i8", support::artifact_i8())] {
+        let view = Artifact::parse(&artifact)?;
+        let arena = view.arena_bytes();
+        writeln!(header, "#define {}_ARENA_BYTES {arena}", name.to_uppercase())?;
+        array(&mut header, &format!("{name}_model"), &artifact)?;
+        writeln!(expected, "{name}: {} bytes, arena {arena}", artifact.len())?;
+        for (i, (class, bytes)) in support::expected(&artifact, IMAGES).iter().enumerate() {
+            let bytes: String = bytes.iter().map(|b| format!(" {b:02x}")).collect();
+            writeln!(expected, "image {i}: class {class}, output{bytes}")?;
+        }
+        for step in summarize(&view, &|_, _| String::new())?.steps {
+            ops.insert(step.op.split_once('>').map_or(step.op.clone(), |(op, _)| format!("{op}>")));
+        }
     }
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("digits.h"), header)?;
     fs::write(folder.join("expected.txt"), expected)?;
-    fs::write(folder.join("digits.ops"), summarize(&view, &|_, _| String::new())?.ops)?;
+    fs::write(folder.join("digits.ops"), ops.into_iter().collect::<Vec<_>>().join(","))?;
     Ok(())
+}
+
+/// A constant array, aligned for an artifact.
+fn array(header: &mut String, name: &str, bytes: &[u8]) -> std::fmt::Result {
+    writeln!(header, "static const SELVEDGE_ALIGNED uint8_t {name}[{}] = {{", bytes.len())?;
+    for line in bytes.chunks(16) {
+        let line: Vec<String> = line.iter().map(u8::to_string).collect();
+        writeln!(header, "{},", line.join(","))?;
+    }
+    writeln!(header, "}};")
 }

@@ -20,7 +20,10 @@ struct Fixture {
 impl Fixture {
     /// Memory for a session on the digit classifier.
     fn new() -> Self {
-        let artifact = support::artifact();
+        Self::of(support::artifact())
+    }
+
+    fn of(artifact: AlignedBuf) -> Self {
         let arena = AlignedBuf::zeroed(inspect(&artifact).arena_bytes as usize);
         Fixture { artifact, arena, session: Box::new(MaybeUninit::zeroed()) }
     }
@@ -111,15 +114,40 @@ fn name(status: Status) -> String {
 
 #[test]
 fn classes_and_output_bytes_equal_the_facade_on_64_images() {
-    let mut fixture = Fixture::ready();
-    for (i, (class, bytes)) in support::expected(&support::artifact(), 64).into_iter().enumerate() {
-        assert_eq!(fixture.write(&digits::test_set().image(i)), Status::OK);
-        assert_eq!(fixture.run(), Status::OK);
-        let mut found = u32::MAX;
-        // SAFETY: the fixture holds the memory.
-        assert_eq!(unsafe { selvedge_argmax(fixture.session(), 0, &mut found) }, Status::OK);
-        assert_eq!((found, fixture.output()), (class, Ok(bytes)), "image {i}");
+    for artifact in [support::artifact(), support::artifact_i8()] {
+        let mut fixture = Fixture::of(artifact.clone());
+        assert_eq!(fixture.init(), Status::OK);
+        for (i, (class, bytes)) in support::expected(&artifact, 64).into_iter().enumerate() {
+            assert_eq!(fixture.write(&digits::test_set().image(i)), Status::OK);
+            assert_eq!(fixture.run(), Status::OK);
+            let mut found = u32::MAX;
+            // SAFETY: the fixture holds the memory.
+            assert_eq!(unsafe { selvedge_argmax(fixture.session(), 0, &mut found) }, Status::OK);
+            assert_eq!((found, fixture.output()), (class, Ok(bytes)), "image {i}");
+        }
     }
+}
+
+#[test]
+fn int8_copies_are_the_quantized_input_and_the_output_bytes() {
+    let mut fixture = Fixture::of(support::artifact_i8());
+    assert_eq!(fixture.init(), Status::OK);
+    let info = fixture.input_info();
+    assert_eq!((info.dtype, info.quantized, info.bytes), (2, 1, 64));
+    let image = digits::test_set().image(7);
+    let quantize = |x: f32| ((x / info.scale).round_ties_even() + info.zero_point as f32).clamp(-128.0, 127.0) as i8;
+    let input = image.map(quantize);
+    let mut output = [0i8; digits::CLASSES];
+    // SAFETY: the arrays are what their lengths say.
+    unsafe {
+        assert_eq!(selvedge_write_i8(fixture.session(), 0, input.as_ptr(), input.len()), Status::OK);
+        assert_eq!(fixture.run(), Status::OK);
+        assert_eq!(selvedge_read_i8(fixture.session(), 0, output.as_mut_ptr(), output.len()), Status::OK);
+        assert_eq!(selvedge_read_i8(fixture.session(), 0, output.as_mut_ptr(), 9), Status::WRONG_LENGTH);
+    }
+    assert_eq!(fixture.write(&image), Status::OK);
+    assert_eq!(fixture.run(), Status::OK);
+    assert_eq!(fixture.output(), Ok(output.map(|q| q as u8).to_vec()));
 }
 
 #[test]
@@ -197,21 +225,23 @@ fn memory_of_tensors_is_that_of_the_copies() {
 
 #[test]
 fn real_values_are_those_of_the_output_grid() {
-    let mut fixture = Fixture::ready();
-    assert_eq!(fixture.write(&digits::test_set().image(5)), Status::OK);
-    assert_eq!(fixture.run(), Status::OK);
-    let info = fixture.output_info();
-    let mut values = [0.0; digits::CLASSES];
-    // SAFETY: the fixture holds the memory.
-    assert_eq!(unsafe { selvedge_read_f32(fixture.session(), 0, values.as_mut_ptr(), values.len()) }, Status::OK);
-    assert_eq!((info.elements, info.rank, &info.dims[..2]), (10, 2, &[1, 10][..]));
-    let bytes = fixture.output().expect("read");
-    if info.quantized == 1 {
-        let real = |q: &u8| (i32::from(*q as i8) - info.zero_point) as f32 * info.scale;
-        assert_eq!(values.to_vec(), bytes.iter().map(real).collect::<Vec<_>>());
-    } else {
-        let real = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
-        assert_eq!(values.to_vec(), real.collect::<Vec<_>>());
+    for artifact in [support::artifact(), support::artifact_i8()] {
+        let mut fixture = Fixture::of(artifact);
+        assert_eq!(fixture.init(), Status::OK);
+        assert_eq!(fixture.write(&digits::test_set().image(5)), Status::OK);
+        assert_eq!(fixture.run(), Status::OK);
+        let info = fixture.output_info();
+        let mut values = [0.0; digits::CLASSES];
+        // SAFETY: the fixture holds the memory.
+        assert_eq!(unsafe { selvedge_read_f32(fixture.session(), 0, values.as_mut_ptr(), values.len()) }, Status::OK);
+        assert_eq!((info.elements, info.rank, &info.dims[..2]), (10, 2, &[1, 10][..]));
+        let bytes = fixture.output().expect("read");
+        let expected: Vec<f32> = if info.quantized == 1 {
+            bytes.iter().map(|q| (i32::from(*q as i8) - info.zero_point) as f32 * info.scale).collect()
+        } else {
+            bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        };
+        assert_eq!(values.to_vec(), expected);
     }
 }
 
@@ -353,7 +383,6 @@ fn arguments_of_inputs_and_outputs_are_checked() {
     let arena = fixture.arena.as_mut_ptr();
     let mut values = [0.0f32; 65];
     let input = values.as_mut_ptr();
-    let is_i8 = fixture.input_info().dtype == 2;
     // SAFETY: wrong arguments are refused before their memory is touched.
     unsafe {
         assert_eq!(selvedge_write_f32(session, 1, input, 64), Status::NO_SUCH_IO);
@@ -364,16 +393,17 @@ fn arguments_of_inputs_and_outputs_are_checked() {
         assert_eq!(selvedge_write_f32(session, 0, input, usize::MAX / 2), Status::WRONG_LENGTH);
         assert_eq!(selvedge_write_f32(session, 0, arena.cast(), 64), Status::OVERLAPPING_MEMORY);
         assert_eq!(selvedge_write_bytes(session, 0, input.cast(), 3), Status::WRONG_LENGTH);
-        let wrong = if is_i8 { Status::WRONG_LENGTH } else { Status::WRONG_TYPE };
-        assert_eq!(selvedge_write_i8(session, 0, input.cast(), 65), wrong);
+        assert_eq!(selvedge_write_i8(session, 0, input.cast(), 64), Status::WRONG_TYPE);
         input.add(7).write(f32::NAN);
-        let nan = selvedge_write_f32(session, 0, input, 64);
-        if is_i8 {
-            assert_eq!((nan, fixture.error().detail), (Status::NOT_A_NUMBER, 7));
-        } else {
-            assert_eq!((nan, selvedge_run(session)), (Status::OK, Status::NOT_A_NUMBER));
-            assert_eq!((fixture.error().step, fixture.error().op), (0, OpCode::Quantize as u32));
-        }
+        assert_eq!(selvedge_write_f32(session, 0, input, 64), Status::OK);
+        assert_eq!(selvedge_run(session), Status::NOT_A_NUMBER);
+        assert_eq!((fixture.error().step, fixture.error().op), (0, OpCode::Quantize as u32));
+        let mut integer = Fixture::of(support::artifact_i8());
+        assert_eq!(integer.init(), Status::OK);
+        assert_eq!(selvedge_write_f32(integer.session(), 0, input, 64), Status::NOT_A_NUMBER);
+        assert_eq!(integer.error().detail, 7);
+        assert_eq!(selvedge_run(integer.session()), Status::NOT_WRITTEN);
+        assert_eq!(selvedge_read_i8(session, 0, input.cast(), 10), Status::NOT_RUN);
         input.add(7).write(0.0);
         assert_eq!(selvedge_write_f32(session, 0, input, 64), Status::OK);
         assert_eq!(selvedge_argmax(session, 0, &mut 0), Status::NOT_RUN);
@@ -382,6 +412,7 @@ fn arguments_of_inputs_and_outputs_are_checked() {
         assert_eq!(selvedge_argmax(session, 0, arena.cast()), Status::OVERLAPPING_MEMORY);
         assert_eq!(selvedge_argmax(session, 0, session.cast()), Status::OVERLAPPING_MEMORY);
         assert_eq!(selvedge_argmax(session, 1, &mut 0), Status::NO_SUCH_IO);
+        assert_eq!(selvedge_read_i8(session, 0, input.cast(), 10), Status::WRONG_TYPE);
         assert_eq!(selvedge_read_f32(session, 0, input, 9), Status::WRONG_LENGTH);
         assert_eq!(fixture.error().detail, 10);
         assert_eq!(selvedge_read_f32(session, 0, arena.cast(), 10), Status::OVERLAPPING_MEMORY);
