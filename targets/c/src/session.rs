@@ -4,8 +4,10 @@ use core::ffi::c_void;
 use core::ops::Range;
 
 use selvedge::Session;
+use selvedge::artifact::ALIGNMENT;
 
 use crate::handle::{self, SelvedgeError, SelvedgeSession};
+use crate::status::Failure;
 use crate::{Status, artifact, memory};
 
 include!(concat!(env!("OUT_DIR"), "/table.rs"));
@@ -21,6 +23,9 @@ unsafe fn validate(
 ) -> Result<(Session<'static>, Range<usize>), SelvedgeError> {
     let of_artifact = memory::elements(artifact.cast::<u8>(), artifact_bytes)?;
     let of_arena = memory::elements(arena, arena_bytes)?;
+    if !of_arena.start.is_multiple_of(ALIGNMENT) {
+        return Err(Failure::from(Status::MISALIGNED_ARENA).into());
+    }
     memory::disjoint(place, &of_arena)?;
     memory::disjoint(place, &of_artifact)?;
     memory::disjoint(&of_artifact, &of_arena)?;

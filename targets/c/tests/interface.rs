@@ -298,7 +298,6 @@ fn init_refuses_bad_memory_and_tells_what_it_needs() {
     assert_eq!(fixture.error().status, Status::TRUNCATED);
 
     let mut fixture = Fixture::new();
-    fixture.arena = AlignedBuf::zeroed(needed + 8);
     let (artifact, artifact_bytes) = (fixture.artifact.as_ptr().cast::<c_void>(), fixture.artifact.len());
     let (arena, arena_bytes) = (fixture.arena.as_mut_ptr().cast::<c_void>(), fixture.arena.len());
     let session = fixture.session();
@@ -315,7 +314,7 @@ fn init_refuses_bad_memory_and_tells_what_it_needs() {
         (init(session, size - 1, artifact, artifact_bytes, arena, arena_bytes), Status::SESSION_SIZE),
         (init(misaligned, size, artifact, artifact_bytes, arena, arena_bytes), Status::MISALIGNED_SESSION),
         (
-            init(session, size, artifact, artifact_bytes, arena.wrapping_byte_add(8), arena_bytes - 8),
+            init(session, size, artifact, artifact_bytes, arena.wrapping_byte_add(8), arena_bytes),
             Status::MISALIGNED_ARENA,
         ),
         (init(session, size, artifact, artifact_bytes, arena, usize::MAX), Status::WRONG_LENGTH),
