@@ -159,63 +159,81 @@ unsafe fn state(handle: *const Handle) -> Result<usize, Status> {
     }
 }
 
-/// Runs `body` on a ready session, records its failure and leaves the session in state `after`.
+/// The handle of a ready session, marked as busy.
 ///
 /// # Safety
 /// `session` is null, misaligned (both are refused) or points to memory of a session that nobody
 /// else touches during the call.
-unsafe fn enter(
-    session: *mut SelvedgeSession,
-    after: usize,
-    body: impl FnOnce(&mut Fields, &mut Session<'static>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+#[inline(never)]
+unsafe fn acquire(session: *mut SelvedgeSession) -> Result<*mut Handle, Status> {
     let handle = locate(session)?;
     // SAFETY: as the caller promises.
     match unsafe { state(handle) }? {
         READY => {}
-        BUSY => return Err(Status::IN_USE.into()),
-        _ => return Err(Status::NOT_INITIALIZED.into()),
+        BUSY => return Err(Status::IN_USE),
+        _ => return Err(Status::NOT_INITIALIZED),
     }
     // SAFETY: as the caller promises.
     unsafe { set_state(handle, BUSY) };
-    // SAFETY: READY stands on a complete handle only; nobody else touches it, as the caller promises.
-    let Handle { fields, session, .. } = unsafe { &mut *handle };
-    // SAFETY: initialized in this state.
-    let session = unsafe { session.assume_init_mut() };
-    let result = body(fields, session);
+    Ok(handle)
+}
+
+/// Records a failure and leaves a busy session in state `after`.
+///
+/// # Safety
+/// `handle` comes from [`acquire`], and no reference into it is left.
+#[inline(never)]
+unsafe fn release(handle: *mut Handle, after: usize, result: Result<(), Failure>) -> Status {
     if let Err(failure) = result {
+        // SAFETY: acquired: complete, and nobody else touches it.
+        let Handle { fields, session, .. } = unsafe { &mut *handle };
+        // SAFETY: initialized in this state.
+        let session = unsafe { session.assume_init_ref() };
         fields.error = SelvedgeError::new(failure, Some(session.artifact()));
     }
     // SAFETY: as the caller promises.
     unsafe { set_state(handle, after) };
-    result
+    result.into()
 }
 
 /// Runs `body` on a ready session and records its failure.
 ///
 /// # Safety
-/// As [`enter`].
+/// As [`acquire`].
 pub(crate) unsafe fn with(
     session: *mut SelvedgeSession,
     body: impl FnOnce(&mut Fields, &mut Session<'static>) -> Result<(), Failure>,
 ) -> Status {
     // SAFETY: as the caller promises.
-    unsafe { enter(session, READY, body) }.into()
+    let handle = match unsafe { acquire(session) } {
+        Ok(handle) => handle,
+        Err(status) => return status,
+    };
+    // SAFETY: acquired: complete, and nobody else touches it.
+    let Handle { fields, session, .. } = unsafe { &mut *handle };
+    // SAFETY: initialized in this state.
+    let result = body(fields, unsafe { session.assume_init_mut() });
+    // SAFETY: the references have ended.
+    unsafe { release(handle, READY, result) }
 }
 
 /// Closes a ready session. It holds borrows only: there is nothing to drop.
 ///
 /// # Safety
-/// As [`enter`].
+/// As [`acquire`].
 pub(crate) unsafe fn close(session: *mut SelvedgeSession) -> Status {
     // SAFETY: as the caller promises.
-    unsafe { enter(session, CLOSED, |_, _| Ok(())) }.into()
+    match unsafe { acquire(session) } {
+        // SAFETY: acquired just now.
+        Ok(handle) => unsafe { release(handle, CLOSED, Ok(())) },
+        Err(status) => status,
+    }
 }
 
 /// Makes a closed session of any memory and a ready one of it when `body` gives its parts.
 ///
 /// # Safety
-/// As [`enter`]; the memory may hold anything.
+/// As [`acquire`]; the memory may hold anything.
 pub(crate) unsafe fn open(
     session: *mut SelvedgeSession,
     body: impl FnOnce(&Range<usize>) -> Result<(Session<'static>, Range<usize>), SelvedgeError>,
@@ -252,7 +270,7 @@ pub(crate) unsafe fn open(
 /// The last failure; also of a session that is closed.
 ///
 /// # Safety
-/// As [`enter`].
+/// As [`acquire`].
 pub(crate) unsafe fn last_error(session: *mut SelvedgeSession) -> Result<SelvedgeError, Failure> {
     let handle = locate(session)?;
     // SAFETY: as the caller promises.

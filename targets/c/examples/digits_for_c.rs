@@ -1,4 +1,4 @@
-//! Writes the digit classifier for the C programs of this folder: `cargo run --example digits -- DIR`
+//! Writes the digit classifier for the C programs of this folder: `digits_for_c DIR`
 //! makes `digits.h` (artifacts, arena sizes, images), `expected.txt` (what a C program must print)
 //! and `digits.ops` (for `SELVEDGE_OPS`).
 
@@ -17,7 +17,7 @@ mod support;
 const IMAGES: usize = 16;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(env::args().nth(1).ok_or("usage: digits DIR")?);
+    let folder = PathBuf::from(env::args().nth(1).ok_or("usage: digits_for_c DIR")?);
     let mut header = format!(
         "#define DIGITS_IMAGES {IMAGES}\n#define DIGITS_PIXELS {}\n#define DIGITS_MAX_PIXEL {}\n#define DIGITS_CLASSES {}\n",
         digits::PIXELS,
