@@ -98,10 +98,12 @@ impl Fields {
 /// What lies in a [`SelvedgeSession`].
 #[repr(C)]
 struct Handle {
+    /// The state, sealed.
     head: usize,
     fields: Fields,
     /// Initialized in the states [`READY`] and [`BUSY`].
     session: MaybeUninit<Session<'static>>,
+    /// [`END`], sealed.
     tail: usize,
 }
 
@@ -114,22 +116,21 @@ const READY: usize = 0x5e1f_ed6e;
 const BUSY: usize = 0xb051_7ca1;
 /// Init has failed or the session was ended; the last error can be read.
 const CLOSED: usize = 0xc105_ed00;
+/// The last word of a handle, in every state.
+const END: usize = 0x3a9d_11e5;
 
-/// Marks a state for one address, so that the copy of a session is told from the session.
+/// A mark for one address, so that the copy of a session is told from the session.
 fn seal(handle: *const Handle, state: usize) -> usize {
     handle.addr() ^ state
 }
 
-/// Writes the marks; volatile, so that an interrupt sees them.
+/// Enters a state: one volatile write, so that an interrupt sees one state or the other.
 ///
 /// # Safety
 /// `handle` comes from [`locate`] and may be written.
 unsafe fn set_state(handle: *mut Handle, state: usize) {
-    let mark = seal(handle, state);
     // SAFETY: as the caller promises.
-    unsafe { (&raw mut (*handle).head).write_volatile(mark) };
-    // SAFETY: as the caller promises.
-    unsafe { (&raw mut (*handle).tail).write_volatile(mark) };
+    unsafe { (&raw mut (*handle).head).write_volatile(seal(handle, state)) };
 }
 
 /// The handle behind a pointer that is neither null nor misaligned.
@@ -143,7 +144,7 @@ fn locate(session: *mut SelvedgeSession) -> Result<*mut Handle, Status> {
     }
 }
 
-/// The state both marks agree on.
+/// The state of a handle that is whole.
 ///
 /// # Safety
 /// `handle` comes from [`locate`] and may be read.
@@ -153,7 +154,7 @@ unsafe fn state(handle: *const Handle) -> Result<usize, Status> {
     // SAFETY: as the caller promises.
     let tail = unsafe { (&raw const (*handle).tail).read_volatile() };
     match seal(handle, head) {
-        state @ (READY | BUSY | CLOSED) if tail == head => Ok(state),
+        state @ (READY | BUSY | CLOSED) if tail == seal(handle, END) => Ok(state),
         _ if head == 0 && tail == 0 => Err(Status::NOT_INITIALIZED),
         _ => Err(Status::BAD_SESSION),
     }
@@ -245,7 +246,7 @@ pub(crate) unsafe fn open(
     let place = session.addr()..session.addr() + size_of::<SelvedgeSession>();
     let fields =
         Fields { place, arena: 0..0, written: 0, outputs_valid: false, stepping: false, error: SelvedgeError::NONE };
-    let closed = Handle { head: 0, fields, session: MaybeUninit::uninit(), tail: 0 };
+    let closed = Handle { head: 0, fields, session: MaybeUninit::uninit(), tail: seal(handle, END) };
     // SAFETY: aligned memory of a session's size, as the caller promises.
     unsafe { handle.write(closed) };
     // SAFETY: as the caller promises.

@@ -1,4 +1,5 @@
 //! The digit classifier of the zoo, compiled to static int8, and what the Rust façade makes of it.
+#![allow(dead_code)]
 
 use selvedge::{AlignedBuf, Artifact, OpCode, Session};
 use selvedge_compiler::calibrate::Sample;
