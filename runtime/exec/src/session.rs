@@ -150,10 +150,27 @@ impl<'a> Session<'a> {
 
     /// Runs at most `budget` steps of a run that may be spread over many calls.
     ///
-    /// An error ends the stepped run.
+    /// A step is never divided, so other work waits for the longest one; where that is too long,
+    /// let it preempt the run instead. Until [`Progress::Done`] inputs and outputs are busy;
+    /// [`Session::reset`] gives the run up, as does an error. The session keeps its place between
+    /// calls: it may be held across an `await` and moved between tasks (it is [`Send`]).
+    ///
+    /// ```
+    /// use selvedge_core::Error;
+    /// use selvedge_exec::{Progress, Session};
+    ///
+    /// async fn classify(session: &mut Session<'_>, features: &[i8], pause: impl AsyncFn()) -> Result<usize, Error> {
+    ///     session.reset(); // a future dropped half-way leaves its run behind
+    ///     session.input(0)?.copy_from_i8(features)?;
+    ///     while let Progress::Running(_) = session.run_steps(1)? {
+    ///         pause().await; // `embassy_futures::yield_now`, a timer …
+    ///     }
+    ///     Ok(session.output(0)?.argmax())
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// As [`Session::run`].
+    /// As [`Session::run`], but never [`ErrorKind::Busy`].
     pub fn run_steps(&mut self, budget: usize) -> Result<Progress, Error> {
         let first = self.next.take().unwrap_or(0);
         let last = first.saturating_add(budget).min(self.artifact.step_count());
@@ -168,7 +185,12 @@ impl<'a> Session<'a> {
         Ok(Progress::Running(last))
     }
 
-    /// Gives up a stepped run.
+    /// The step that a stepped run goes on with; `None` where none is under way.
+    pub fn pending_step(&self) -> Option<usize> {
+        self.next
+    }
+
+    /// Gives up a stepped run. Inputs must be written again.
     pub fn reset(&mut self) {
         self.next = None;
     }

@@ -22,6 +22,13 @@ fn model_embeds_aligned_bytes_and_the_arena_size() {
     assert_eq!(session.output(0).unwrap().argmax(), 0);
 }
 
+selvedge::model!(mod built = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/empty.slvg"));
+
+#[test]
+fn model_takes_a_path_known_when_the_crate_is_built() {
+    assert_eq!((built::BYTES, built::ARENA_BYTES), (empty::BYTES, empty::ARENA_BYTES));
+}
+
 #[test]
 fn an_arena_is_a_constant() {
     static ARENA: std::sync::Mutex<Arena<32>> = std::sync::Mutex::new(Arena::new());
