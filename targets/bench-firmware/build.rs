@@ -1,7 +1,7 @@
 //! Lays out the memory of the chosen board, embeds the model with the ops it needs and one input,
 //! and runs it on the host: the digest the board must reproduce.
 //!
-//! `SELVEDGE_MODEL` names the artifact (default: `model.slvg` beside this file). Its input comes
+//! `SELVEDGE_MODEL` names the artifact (default: `digits.slvg` beside this file, which build.sh makes). Its input comes
 //! from `SELVEDGE_INPUT`, else from a file beside the artifact with the extension `inputs`: raw
 //! bytes, of which the first record is taken; else it is a fixed pattern.
 
@@ -60,7 +60,7 @@ fn build(board: &Board) -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     link(board, &out)?;
     println!("cargo::rerun-if-env-changed=SELVEDGE_MODEL");
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("model.slvg");
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("digits.slvg");
     let path = env::var_os("SELVEDGE_MODEL").map_or(beside, PathBuf::from);
     let bytes = read(&path).map_err(|e| {
         format!("{e}; name an artifact with SELVEDGE_MODEL, or let build.sh make the digit classifier of the zoo")
