@@ -1,12 +1,9 @@
 //! Lays out the memory of the chosen board, embeds the model with the ops it needs and one input,
-//! and runs it on the host: the digest the board must reproduce.
+//! and runs it on the host: the digest that the board must reproduce.
 //!
-//! `SELVEDGE_MODEL` names the artifact (default: `digits.slvg` beside this file, which build.sh makes). Its input comes
-//! from `SELVEDGE_INPUT`, else from a file beside the artifact with the extension `inputs`: raw
-//! bytes, of which the first record is taken; else it is a fixed pattern.
-
-#[path = "src/digest.rs"]
-mod digest;
+//! `SELVEDGE_MODEL` names the artifact, a model with one input (default: the digit classifier that
+//! build.sh makes). The input is the first record of the file beside it with the extension
+//! `inputs` (raw bytes), where there is one, else a fixed pattern.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -14,8 +11,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use digest::Digest;
+use selvedge::artifact::TensorView;
 use selvedge::{AlignedBuf, Artifact, DType, IsaKind, Session};
+use selvedge_firmware::digest::digest;
 
 const KIB: usize = 1024;
 
@@ -43,7 +41,6 @@ const STACK: usize = 16 * KIB;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/digest.rs");
     let chosen = |board: &&Board| env::var_os(format!("CARGO_FEATURE_{}", board.feature.to_uppercase())).is_some();
     let boards: Vec<&Board> = BOARDS.iter().filter(chosen).collect();
     if let [board] = boards[..] {
@@ -60,19 +57,19 @@ fn build(board: &Board) -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     link(board, &out)?;
     println!("cargo::rerun-if-env-changed=SELVEDGE_MODEL");
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("digits.slvg");
-    let path = env::var_os("SELVEDGE_MODEL").map_or(beside, PathBuf::from);
-    let bytes = read(&path).map_err(|e| {
-        format!("{e}; name an artifact with SELVEDGE_MODEL, or let build.sh make the digit classifier of the zoo")
-    })?;
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/device-inputs/digits.slvg");
+    let path = env::var_os("SELVEDGE_MODEL").map_or(made, PathBuf::from);
+    let bytes = read(&path).map_err(|e| format!("{e}; name an artifact with SELVEDGE_MODEL, or use build.sh"))?;
     let file = AlignedBuf::from(&bytes[..]);
     let artifact = Artifact::parse(&file).map_err(|e| format!("{}: {e}", path.display()))?;
     artifact.verify_digest().map_err(|e| format!("{}: {e}", path.display()))?;
     fits(board, &path, bytes.len(), artifact.arena_bytes())?;
-    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let session = Session::new(artifact, &mut arena).map_err(|e| format!("{}: {e}", path.display()))?;
-    let input = input(&session, &path)?;
-    let digest = expected(session, &input).map_err(|e| format!("{} on the host: {e}", path.display()))?;
+    let tensor = match artifact.inputs() {
+        &[input] => artifact.tensor(input as usize).map_err(|e| e.to_string())?,
+        inputs => return Err(format!("{}: a model with one input, this has {}", path.display(), inputs.len())),
+    };
+    let input = input(&tensor, &path)?;
+    let digest = expected(artifact, &input).map_err(|e| format!("{} on the host: {e}", path.display()))?;
     let mut text = String::new();
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let _ = writeln!(text, "pub const NAME: &str = {name:?};");
@@ -127,53 +124,37 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// Bytes of all inputs, one after the other.
-fn input(session: &Session<'_>, model: &Path) -> Result<Vec<u8>, String> {
-    println!("cargo::rerun-if-env-changed=SELVEDGE_INPUT");
-    let artifact = session.artifact();
-    let tensors = artifact.inputs().iter().map(|&i| artifact.tensor(i as usize).map_err(|e| e.to_string()));
-    let tensors = tensors.collect::<Result<Vec<_>, String>>()?;
-    let needed: usize = tensors.iter().map(|tensor| tensor.bytes()).sum();
+/// Bytes of the input: recorded, or a pattern.
+fn input(tensor: &TensorView<'_>, model: &Path) -> Result<Vec<u8>, String> {
     let recorded = model.with_extension("inputs");
-    let named = env::var_os("SELVEDGE_INPUT").map(PathBuf::from);
-    if let Some(path) = named.or(recorded.exists().then_some(recorded)) {
-        let mut bytes = read(&path)?;
-        if bytes.len() < needed {
-            return Err(format!("{}: {} bytes, the inputs take {needed}", path.display(), bytes.len()));
+    if recorded.exists() {
+        let mut bytes = read(&recorded)?;
+        if bytes.len() < tensor.bytes() {
+            return Err(format!("{}: {} bytes, an input has {}", recorded.display(), bytes.len(), tensor.bytes()));
         }
-        bytes.truncate(needed);
+        bytes.truncate(tensor.bytes());
         return Ok(bytes);
     }
     let mut state = 1u32;
-    let mut next = || {
-        // Numerical Recipes' linear congruential generator.
+    let pattern = std::iter::repeat_with(|| {
+        // The linear congruential generator of Numerical Recipes.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
-    };
-    let mut bytes = Vec::new();
-    for tensor in tensors {
-        match tensor.dtype {
-            DType::F32 => (0..tensor.elements).for_each(|_| bytes.extend((next() as f32 / 256.0).to_le_bytes())),
-            DType::I8 | DType::U8 => bytes.extend((0..tensor.elements).map(|_| next())),
-            // Indices and masks: zero is valid everywhere.
-            _ => bytes.resize(bytes.len() + tensor.bytes(), 0),
-        }
-    }
-    Ok(bytes)
+    });
+    let pattern = pattern.take(tensor.elements);
+    Ok(match tensor.dtype {
+        DType::F32 => pattern.flat_map(|byte| (byte as f32 / 256.0).to_le_bytes()).collect(),
+        DType::I8 | DType::U8 => pattern.collect(),
+        // Indices and masks: zero is valid everywhere.
+        _ => vec![0; tensor.bytes()],
+    })
 }
 
 /// The digest by the reference kernels.
-fn expected(session: Session<'_>, mut input: &[u8]) -> Result<u64, selvedge::Error> {
-    let mut session = session.with_isa(IsaKind::Reference)?;
-    for i in 0..session.input_count() {
-        let bytes = session.input(i)?.into_bytes();
-        let (mine, rest) = input.split_at(bytes.len());
-        bytes.copy_from_slice(mine);
-        input = rest;
-    }
-    let mut digest = Digest::new();
-    session.run_probed(&mut digest)?;
-    Ok(digest.value())
+fn expected(artifact: Artifact<'_>, input: &[u8]) -> Result<u64, selvedge::Error> {
+    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
+    let mut session = Session::new(artifact, &mut arena)?.with_isa(IsaKind::Reference)?;
+    digest(&mut session, input)
 }
 
 /// The table of the ops in the artifact.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # usage: build.sh [BOARD …]   (default: every board)
 # Builds the bench firmware with the model in SELVEDGE_MODEL, else with the digit classifier of the
-# zoo, and prints flash and RAM of each; the emulated board is also run where QEMU is installed.
+# zoo, and prints flash and RAM of each. The emulated board is also run where QEMU is installed, and
+# fails where a digest differs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here"
@@ -9,15 +10,16 @@ boards=("$@")
 [ ${#boards[@]} -gt 0 ] || boards=(mps2 nrf52840 stm32f411 stm32h743 rp2040)
 bash ../setup.sh
 
+base=${CARGO_TARGET_DIR:-$here/../../target}
 if [ -z "${SELVEDGE_MODEL:-}" ]; then
-  made=$(mktemp -d)
-  trap 'rm -rf "$made"' EXIT
-  (cd ../.. && cargo run --release --locked -q -p selvedge-cli -- demo --keep "$made" >/dev/null)
-  # An unchanged file keeps its time, so that nothing is built again.
-  cmp -s "$made/digits_int8.slvg" digits.slvg || cp "$made/digits_int8.slvg" digits.slvg
-  export SELVEDGE_MODEL=$here/digits.slvg
+  inputs=${SELVEDGE_INPUTS:-$base/device-inputs}
+  if [ ! -f "$inputs/digits.slvg" ]; then
+    (cd ../.. && cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$inputs")
+  fi
+  SELVEDGE_MODEL=$inputs/digits.slvg
 fi
-export CARGO_TARGET_DIR=${SELVEDGE_FIRMWARE_TARGET_DIR:-$here/target}
+SELVEDGE_MODEL=$(realpath "$SELVEDGE_MODEL")
+export SELVEDGE_MODEL CARGO_TARGET_DIR=$base/bench-firmware
 
 for board in "${boards[@]}"; do
   target=$(sed -n 's/^target = "\(.*\)"$/\1/p' "boards/$board.toml")
@@ -29,13 +31,9 @@ for board in "${boards[@]}"; do
     awk -v board="$board" -v s=$((SECONDS - began)) 'NR == 2 { print board ": flash", $1 + $2, "bytes, RAM without stack", $2 + $3, "bytes, built in", s, "s" }'
 done
 
-emulate() {
-  qemu-system-arm -M mps2-an386 -nographic -monitor none -serial none -icount shift=0 \
-    -semihosting-config enable=on,target=native -kernel "$1"
-}
 if [[ " ${boards[*]} " = *" mps2 "* ]]; then
   if command -v qemu-system-arm >/dev/null; then
-    timeout 300 bash -c "$(declare -f emulate); emulate '$CARGO_TARGET_DIR/mps2.elf'"
+    timeout 300 cargo run -q --release --locked --features mps2 --config boards/mps2.toml
   else
     echo "NOT TESTED: qemu-system-arm is not installed, the emulated board was not run"
   fi

@@ -1,9 +1,9 @@
 //! Lays out the memory of the board and hands the model over.
 //!
-//! `SELVEDGE_MODEL` names the artifact of the zoo's digit classifier (`selvedge demo --keep DIR`
-//! writes it; `build.sh` does so).
+//! `SELVEDGE_MODEL` names the artifact of the zoo's digit classifier (default: the one that
+//! build.sh makes).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
@@ -19,12 +19,10 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
     }
     println!("cargo::rerun-if-env-changed=SELVEDGE_MODEL");
-    let Some(model) = env::var_os("SELVEDGE_MODEL").map(PathBuf::from) else {
-        println!("cargo::error=name the artifact of the digit classifier with SELVEDGE_MODEL, or use build.sh");
-        return;
-    };
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/device-inputs/digits.slvg");
+    let model = env::var_os("SELVEDGE_MODEL").map_or(made, PathBuf::from);
     println!("cargo::rerun-if-changed={}", model.display());
     if let Err(error) = fs::copy(&model, out.join("digits.slvg")) {
-        println!("cargo::error={}: {error}", model.display());
+        println!("cargo::error={}: {error}; name the artifact with SELVEDGE_MODEL, or use build.sh", model.display());
     }
 }

@@ -4,7 +4,6 @@
 #![no_main]
 
 mod board;
-mod digest;
 mod log;
 mod measure;
 mod stack;

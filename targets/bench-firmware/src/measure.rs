@@ -1,6 +1,7 @@
 //! Cycles of set-up, steps and whole runs.
 
 use selvedge::{Artifact, Error, OpEntry, Probe, Session, StepCtx, StepOutputs};
+use selvedge_firmware::digest::digest;
 
 use crate::board::counter::cycles;
 use crate::stack;
@@ -78,16 +79,6 @@ fn empty() -> u32 {
     (0..RUNS).map(|_| count()).min().unwrap_or(0)
 }
 
-fn write_inputs(session: &mut Session<'_>, mut input: &[u8]) -> Result<(), Error> {
-    for i in 0..session.input_count() {
-        let bytes = session.input(i)?.into_bytes();
-        let (mine, rest) = input.split_at(bytes.len());
-        bytes.copy_from_slice(mine);
-        input = rest;
-    }
-    Ok(())
-}
-
 /// Measures a model on one input.
 ///
 /// # Errors
@@ -119,7 +110,7 @@ pub fn measure<const STEPS: usize>(
     measured.setup_stack = stack::used();
     let mut session = Session::with_ops(Artifact::parse(artifact)?, arena, ops)?;
     for run in 0..RUNS {
-        write_inputs(&mut session, input)?;
+        session.input(0)?.copy_from_bytes(input)?;
         stack::paint();
         let begin = cycles();
         let result = session.run();
@@ -132,12 +123,9 @@ pub fn measure<const STEPS: usize>(
         }
     }
     for run in 0..RUNS {
-        write_inputs(&mut session, input)?;
+        session.input(0)?.copy_from_bytes(input)?;
         session.run_probed(&mut Steps { steps: &mut measured.steps, run, begin: 0 })?;
     }
-    write_inputs(&mut session, input)?;
-    let mut digest = crate::digest::Digest::new();
-    session.run_probed(&mut digest)?;
-    measured.digest = digest.value();
+    measured.digest = digest(&mut session, input)?;
     Ok(measured)
 }

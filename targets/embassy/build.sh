@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# usage: build.sh
+# Builds the example for the nRF52840-DK and for an emulated board, and runs it there where QEMU is
+# installed: it fails unless both runs give the same output and the other task had its turns.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here"
+bash ../setup.sh
+
+base=${CARGO_TARGET_DIR:-$here/../../target}
+inputs=${SELVEDGE_INPUTS:-$base/device-inputs}
+if [ ! -f "$inputs/digits.slvg" ]; then
+  (cd ../.. && cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$inputs")
+fi
+SELVEDGE_MODEL=$(realpath "$inputs/digits.slvg")
+export SELVEDGE_MODEL CARGO_TARGET_DIR=$base/embassy
+
+../cross-cargo thumbv7em-none-eabihf build --release --locked --features nrf52840
+../cross-cargo thumbv7em-none-eabihf build --release --locked --features mps2
+if command -v qemu-system-arm >/dev/null; then
+  timeout 60 cargo run -q --release --locked --features mps2 --config boards/mps2.toml
+else
+  echo "NOT TESTED: qemu-system-arm is not installed, the example was not run"
+fi
