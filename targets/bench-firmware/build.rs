@@ -62,8 +62,8 @@ fn build(board: &Board) -> Result<(), String> {
     let bytes = read(&path).map_err(|e| format!("{e}; name an artifact with SELVEDGE_MODEL, or use build.sh"))?;
     let file = AlignedBuf::from(&bytes[..]);
     let artifact = Artifact::parse(&file).map_err(|e| format!("{}: {e}", path.display()))?;
-    artifact.verify_digest().map_err(|e| format!("{}: {e}", path.display()))?;
     fits(board, &path, bytes.len(), artifact.arena_bytes())?;
+    artifact.verify_digest().map_err(|e| format!("{}: {e}", path.display()))?;
     let tensor = match artifact.inputs() {
         &[input] => artifact.tensor(input as usize).map_err(|e| e.to_string())?,
         inputs => return Err(format!("{}: a model with one input, this has {}", path.display(), inputs.len())),

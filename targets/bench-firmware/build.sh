@@ -10,16 +10,18 @@ boards=("$@")
 [ ${#boards[@]} -gt 0 ] || boards=(mps2 nrf52840 stm32f411 stm32h743 rp2040)
 bash ../setup.sh
 
-base=${CARGO_TARGET_DIR:-$here/../../target}
 if [ -z "${SELVEDGE_MODEL:-}" ]; then
-  inputs=${SELVEDGE_INPUTS:-$base/device-inputs}
+  inputs=${SELVEDGE_INPUTS:-${CARGO_TARGET_DIR:-$here/../../target}/device-inputs}
   if [ ! -f "$inputs/digits.slvg" ]; then
     (cd ../.. && cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$inputs")
   fi
   SELVEDGE_MODEL=$inputs/digits.slvg
 fi
 SELVEDGE_MODEL=$(realpath "$SELVEDGE_MODEL")
-export SELVEDGE_MODEL CARGO_TARGET_DIR=$base/bench-firmware
+export SELVEDGE_MODEL
+# Where `cargo BOARD` in this folder looks, unless another folder is named.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:+$CARGO_TARGET_DIR/bench-firmware}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/target}
 
 for board in "${boards[@]}"; do
   target=$(sed -n 's/^target = "\(.*\)"$/\1/p' "boards/$board.toml")
@@ -33,7 +35,7 @@ done
 
 if [[ " ${boards[*]} " = *" mps2 "* ]]; then
   if command -v qemu-system-arm >/dev/null; then
-    timeout 300 cargo run -q --release --locked --features mps2 --config boards/mps2.toml
+    timeout 300 ../cross-cargo thumbv7em-none-eabihf run -q --release --locked --features mps2 --config boards/mps2.toml
   else
     echo "NOT TESTED: qemu-system-arm is not installed, the emulated board was not run"
   fi

@@ -7,18 +7,20 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here"
 bash ../setup.sh
 
-base=${CARGO_TARGET_DIR:-$here/../../target}
-inputs=${SELVEDGE_INPUTS:-$base/device-inputs}
+inputs=${SELVEDGE_INPUTS:-${CARGO_TARGET_DIR:-$here/../../target}/device-inputs}
 if [ ! -f "$inputs/digits.slvg" ]; then
   (cd ../.. && cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$inputs")
 fi
 SELVEDGE_MODEL=$(realpath "$inputs/digits.slvg")
-export SELVEDGE_MODEL CARGO_TARGET_DIR=$base/embassy
+export SELVEDGE_MODEL
+# Where `cargo BOARD` in this folder looks, unless another folder is named.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:+$CARGO_TARGET_DIR/embassy}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/target}
 
 ../cross-cargo thumbv7em-none-eabihf build --release --locked --features nrf52840
 ../cross-cargo thumbv7em-none-eabihf build --release --locked --features mps2
 if command -v qemu-system-arm >/dev/null; then
-  timeout 60 cargo run -q --release --locked --features mps2 --config boards/mps2.toml
+  timeout 60 ../cross-cargo thumbv7em-none-eabihf run -q --release --locked --features mps2 --config boards/mps2.toml
 else
   echo "NOT TESTED: qemu-system-arm is not installed, the example was not run"
 fi

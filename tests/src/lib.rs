@@ -88,6 +88,11 @@ pub fn argmax<T: PartialOrd + Copy>(values: &[T]) -> usize {
     best
 }
 
+/// The snippets of the page compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../targets/cooperative.md")]
+struct CooperativePage;
+
 #[cfg(test)]
 mod tests {
     use super::permute;
