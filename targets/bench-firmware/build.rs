@@ -26,8 +26,9 @@ struct Board {
 
 const BOARDS: [Board; 5] = [
     Board { feature: "nrf52840", flash: (0, 1024 * KIB), ram: (0x2000_0000, 256 * KIB) },
-    // The first 256 bytes of flash hold the second-stage boot loader.
-    Board { feature: "rp2040", flash: (0x1000_0100, 2048 * KIB - 256), ram: (0x2000_0000, 264 * KIB) },
+    // The first 256 bytes of flash hold the second-stage boot loader; the last two banks of RAM are
+    // not striped and left out.
+    Board { feature: "rp2040", flash: (0x1000_0100, 2048 * KIB - 256), ram: (0x2000_0000, 256 * KIB) },
     Board { feature: "stm32f411", flash: (0x0800_0000, 512 * KIB), ram: (0x2000_0000, 128 * KIB) },
     // The tightly coupled data memory: no wait states, no cache.
     Board { feature: "stm32h743", flash: (0x0800_0000, 2048 * KIB), ram: (0x2000_0000, 128 * KIB) },

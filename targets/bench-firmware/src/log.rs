@@ -15,6 +15,12 @@ pub(crate) use line;
 #[cfg(feature = "probe")]
 use {defmt_rtt as _, panic_probe as _};
 
+/// Waits until the probe has read every line.
+pub fn flush() {
+    #[cfg(feature = "probe")]
+    defmt::flush();
+}
+
 #[cfg(not(feature = "probe"))]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {

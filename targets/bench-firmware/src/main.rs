@@ -33,6 +33,7 @@ fn main() -> ! {
             2
         }
     };
+    log::flush();
     // Ends `probe-rs run` and the emulator.
     semihosting::process::exit(code)
 }

@@ -86,6 +86,7 @@ async fn infer(mut session: Session<'static>) {
             2
         }
     };
+    board::flush();
     // Ends the emulator and `probe-rs run`.
     semihosting::process::exit(code)
 }

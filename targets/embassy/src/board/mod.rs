@@ -7,5 +7,5 @@ mod chosen;
 #[path = "nrf52840.rs"]
 mod chosen;
 
-pub use chosen::Board;
 pub(crate) use chosen::line;
+pub use chosen::{Board, flush};

@@ -16,6 +16,11 @@ pub struct Board {
     longest: Duration,
 }
 
+/// Waits until the probe has read every line.
+pub fn flush() {
+    defmt::flush();
+}
+
 impl Board {
     pub fn init() -> Self {
         let p = embassy_nrf::init(Default::default());
