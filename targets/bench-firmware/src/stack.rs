@@ -1,37 +1,27 @@
-//! The high-water mark of the stack: how much of a pattern below it was overwritten.
-
-use core::ptr::{read_volatile, write_volatile};
+//! The high-water mark of the stack.
 
 use cortex_m::register::msp;
-
-const PATTERN: u32 = 0x5afe_57ac;
+use selvedge_firmware::stack;
 
 unsafe extern "C" {
     /// Placed by the linker at the lowest address of the stack.
     static mut _stack_end: u32;
 }
 
-fn lowest() -> usize {
+fn end() -> usize {
     &raw const _stack_end as usize
 }
 
-/// Fills the free stack with the pattern.
+/// Fills the free stack with a pattern.
 #[inline(never)]
 pub fn paint() {
-    // Room for what an interrupt or the compiler keeps below the stack pointer read here.
-    let top = (msp::read() as usize - 256) & !3;
-    for address in (lowest()..top).step_by(4) {
-        // SAFETY: the words between the end of the stack and 256 bytes below the stack pointer
-        // hold nothing; this loop calls nothing that would need them.
-        unsafe { write_volatile(address as *mut u32, PATTERN) }
-    }
+    // SAFETY: the linker places nothing between the end of the stack and the stack pointer.
+    unsafe { stack::paint(end(), msp::read() as usize) }
 }
 
-/// Bytes from the deepest overwritten word to the caller's frame, at least 256.
+/// Bytes of the deepest use since then, below the caller's frame.
 #[inline(never)]
 pub fn used() -> usize {
-    let top = msp::read() as usize & !3;
-    // SAFETY: the stack's memory can be read at any time.
-    let untouched = |address: &usize| unsafe { read_volatile(*address as *const u32) } == PATTERN;
-    top - (lowest()..top).step_by(4).find(|address| !untouched(address)).unwrap_or(top)
+    // SAFETY: the stack's memory can be read.
+    unsafe { stack::used(end(), msp::read() as usize) }
 }
