@@ -9,7 +9,9 @@ const DSP: [&str; 6] = ["cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85",
 const HELIUM: [&str; 3] = ["cortex-m55", "cortex-m85", "cortex-m52"];
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(selvedge_dsp, selvedge_helium)");
+    println!(
+        "cargo::rustc-check-cfg=cfg(selvedge_armv8m, selvedge_dsp, selvedge_helium, selvedge_neon, selvedge_thumb2)"
+    );
     println!("cargo::rerun-if-changed=build.rs");
     let target = var("TARGET").unwrap_or_default();
     let flags = var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
@@ -33,10 +35,22 @@ fn main() {
         || target.starts_with("thumbv7neon")
         || target.starts_with("armv7")
         || main_line && (is_core(&DSP) || has("dsp") || helium);
+    // Not on the soft-float targets of AArch64, whose programs may not touch vector registers.
+    let has_neon = var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default().split(',').any(|feature| feature == "neon");
+    if var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "aarch64") && has_neon {
+        println!("cargo::rustc-cfg=selvedge_neon");
+    }
     if dsp {
         println!("cargo::rustc-cfg=selvedge_dsp");
     }
+    if main_line {
+        println!("cargo::rustc-cfg=selvedge_armv8m");
+    }
     if helium {
         println!("cargo::rustc-cfg=selvedge_helium");
+    }
+    // Code in Thumb-2 with 32-bit encodings: Armv6-M and Armv8-M Baseline have few of them.
+    if target.starts_with("thumbv7") || main_line {
+        println!("cargo::rustc-cfg=selvedge_thumb2");
     }
 }

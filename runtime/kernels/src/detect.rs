@@ -1,10 +1,10 @@
 //! Instruction sets of this CPU beyond the portable one, one module each architecture.
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(selvedge_neon)]
 use aarch64 as arch;
 #[cfg(target_arch = "arm")]
 use arm as arch;
-#[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64")))]
+#[cfg(not(any(selvedge_neon, target_arch = "arm", target_arch = "x86_64")))]
 use other as arch;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as arch;
@@ -20,7 +20,7 @@ mod x86_64 {
     }
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(selvedge_neon)]
 mod aarch64 {
     use crate::{IsaKind, Neon, NeonDotprod, NeonI8mm};
 
@@ -40,15 +40,11 @@ mod arm {
 
     /// What the build was made for.
     pub fn has(isa: IsaKind) -> bool {
-        match isa {
-            IsaKind::Dsp => cfg!(selvedge_dsp),
-            IsaKind::Helium => cfg!(selvedge_helium),
-            _ => false,
-        }
+        cfg!(selvedge_dsp) && isa == IsaKind::Dsp || cfg!(selvedge_helium) && isa == IsaKind::Helium
     }
 }
 
-#[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64")))]
+#[cfg(not(any(selvedge_neon, target_arch = "arm", target_arch = "x86_64")))]
 mod other {
     pub fn has(_: crate::IsaKind) -> bool {
         false

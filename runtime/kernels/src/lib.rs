@@ -18,9 +18,11 @@ mod helium;
 mod isa;
 pub mod math;
 mod native;
-#[cfg(target_arch = "aarch64")]
+#[cfg(selvedge_neon)]
 mod neon;
 pub mod pack;
+#[cfg(any(selvedge_neon, target_arch = "x86_64"))]
+mod plane;
 mod portable;
 mod reference;
 mod registry;
@@ -39,7 +41,7 @@ pub use dsp::Dsp;
 pub use helium::Helium;
 pub use isa::{Isa, IsaF32, IsaI8};
 pub use native::{NATIVE, Native};
-#[cfg(target_arch = "aarch64")]
+#[cfg(selvedge_neon)]
 pub use neon::{Neon, NeonDotprod, NeonI8mm};
 pub use portable::Portable;
 pub use reference::Reference;

@@ -12,13 +12,13 @@ mod chosen {
     pub const NATIVE: Native = crate::Dsp;
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(selvedge_neon)]
 mod chosen {
     pub type Native = crate::Neon;
     pub const NATIVE: Native = crate::Neon::BASELINE;
 }
 
-#[cfg(not(any(selvedge_dsp, selvedge_helium, target_arch = "aarch64")))]
+#[cfg(not(any(selvedge_dsp, selvedge_helium, selvedge_neon)))]
 mod chosen {
     pub type Native = crate::Portable;
     pub const NATIVE: Native = crate::Portable;

@@ -55,7 +55,10 @@ pub const fn w8_bytes(n: usize, k: usize) -> usize {
 
 /// Bytes of the packed W8 weights of a convolution.
 pub const fn conv_w8_bytes(groups: usize, out_c: usize, in_c: usize, taps: usize) -> usize {
-    groups * w8_bytes(out_c / groups, taps * (in_c / groups))
+    match (out_c.checked_div(groups), in_c.checked_div(groups)) {
+        (Some(out_c), Some(in_c)) => groups * w8_bytes(out_c, taps * in_c),
+        _ => 0,
+    }
 }
 
 /// Bytes of the packed W8 weights of a depthwise convolution.
@@ -126,8 +129,10 @@ pub fn pack_depthwise_f32(weights: &[f32], channels: usize, taps: usize, out: &m
 
 /// Scratch of a W8 convolution: one tile of [`MR`] pixels, widened to i16.
 pub const fn conv_w8_scratch(shape: &ConvShape) -> usize {
-    let k = shape.kernel_h * shape.kernel_w * (shape.in_c / shape.groups);
-    MR * up(k, KR) * 2
+    match shape.in_c.checked_div(shape.groups) {
+        Some(in_c) => MR * up(shape.kernel_h * shape.kernel_w * in_c, KR) * 2,
+        None => 0,
+    }
 }
 
 /// Scratch of a W8 depthwise convolution.

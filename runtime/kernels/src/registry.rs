@@ -148,27 +148,97 @@ kernels! {
         reduce_f32__avx2_1x8 { family: ReduceF32, tile: (1, 8) }
     }
     Dsp, cfg(selvedge_dsp) {
-        conv2d_w8__dsp { family: Conv2dW8, tile: (1, 1) }
-        depthwise_w8__dsp { family: DepthwiseW8, tile: (1, 1) }
-        dense_w8__dsp { family: DenseW8, tile: (1, 1) }
+        conv2d_w8__dsp_4x8 { family: Conv2dW8, tile: (4, 8) }
+        depthwise_w8__dsp_4x1 { family: DepthwiseW8, tile: (4, 1) }
+        dense_w8__dsp_1x4 { family: DenseW8, tile: (1, 4) }
         add_i8__dsp { family: AddI8, tile: (1, 1) }
     }
-    Neon, cfg(target_arch = "aarch64") {
-        conv2d_w8__neon { family: Conv2dW8, tile: (1, 1) }
-        depthwise_w8__neon { family: DepthwiseW8, tile: (1, 1) }
-        dense_w8__neon { family: DenseW8, tile: (1, 1) }
-        add_i8__neon { family: AddI8, tile: (1, 1) }
+    Helium, cfg(selvedge_helium) {
+        conv2d_w8__helium_4x8 { family: Conv2dW8, tile: (4, 8) }
+        depthwise_w8__helium_2x8 { family: DepthwiseW8, tile: (2, 8) }
+        dense_w8__helium_4x8 { family: DenseW8, tile: (4, 8) }
+        max_pool_i8__helium_1x16 { family: MaxPoolI8, tile: (1, 16) }
+        avg_pool_i8__helium_1x16 { family: AvgPoolI8, tile: (1, 16) }
+        add_i8__helium { family: AddI8, tile: (1, 1) }
+        rescale_i8__helium { family: RescaleI8, tile: (1, 1) }
+        table_i8__helium { family: TableI8, tile: (1, 1) }
     }
-    NeonDotprod, cfg(target_arch = "aarch64") {
-        conv2d_w8__neon_dotprod { family: Conv2dW8, tile: (1, 1) }
-        depthwise_w8__neon_dotprod { family: DepthwiseW8, tile: (1, 1) }
-        dense_w8__neon_dotprod { family: DenseW8, tile: (1, 1) }
-        add_i8__neon_dotprod { family: AddI8, tile: (1, 1) }
+    Neon, cfg(selvedge_neon) {
+        conv2d_w8__neon_4x8 { family: Conv2dW8, tile: (4, 8) }
+        depthwise_w8__neon_4x8 { family: DepthwiseW8, tile: (4, 8) }
+        dense_w8__neon_4x8 { family: DenseW8, tile: (4, 8) }
+        max_pool_i8__neon { family: MaxPoolI8, tile: (1, 1) }
+        avg_pool_i8__neon_1x32 { family: AvgPoolI8, tile: (1, 32) }
+        add_i8__neon_1x8 { family: AddI8, tile: (1, 8) }
+        mul_i8__neon_1x8 { family: MulI8, tile: (1, 8) }
+        rescale_i8__neon_1x8 { family: RescaleI8, tile: (1, 8) }
+        table_i8__neon_1x16 { family: TableI8, tile: (1, 16) }
+        softmax_i8__neon { family: SoftmaxI8, tile: (1, 1) }
+        quantize_i8__neon { family: QuantizeI8, tile: (1, 1) }
+        dequantize_i8__neon { family: DequantizeI8, tile: (1, 1) }
+        dynamic_quantize_i8__neon { family: DynamicQuantizeI8, tile: (1, 1) }
+        conv2d_f32__neon_4x16 { family: Conv2dF32, tile: (4, 16) }
+        depthwise_f32__neon { family: DepthwiseF32, tile: (1, 1) }
+        conv_transpose2d_f32__neon_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
+        dense_f32__neon_4x16 { family: DenseF32, tile: (4, 16) }
+        matmul_f32__neon_4x16 { family: MatmulF32, tile: (4, 16) }
+        max_pool_f32__neon { family: MaxPoolF32, tile: (1, 1) }
+        avg_pool_f32__neon_1x8 { family: AvgPoolF32, tile: (1, 8) }
+        unary_f32__neon { family: UnaryF32, tile: (1, 1) }
+        binary_f32__neon { family: BinaryF32, tile: (1, 1) }
+        softmax_f32__neon { family: SoftmaxF32, tile: (1, 1) }
+        reduce_f32__neon_1x8 { family: ReduceF32, tile: (1, 8) }
     }
-    NeonI8mm, cfg(target_arch = "aarch64") {
-        conv2d_w8__neon_i8mm { family: Conv2dW8, tile: (1, 1) }
-        depthwise_w8__neon_i8mm { family: DepthwiseW8, tile: (1, 1) }
-        dense_w8__neon_i8mm { family: DenseW8, tile: (1, 1) }
-        add_i8__neon_i8mm { family: AddI8, tile: (1, 1) }
+    NeonDotprod, cfg(selvedge_neon) {
+        conv2d_w8__neon_dotprod_8x8 { family: Conv2dW8, tile: (8, 8) }
+        depthwise_w8__neon_dotprod_4x8 { family: DepthwiseW8, tile: (4, 8) }
+        dense_w8__neon_dotprod_8x8 { family: DenseW8, tile: (8, 8) }
+        max_pool_i8__neon_dotprod { family: MaxPoolI8, tile: (1, 1) }
+        avg_pool_i8__neon_dotprod_1x32 { family: AvgPoolI8, tile: (1, 32) }
+        add_i8__neon_dotprod_1x8 { family: AddI8, tile: (1, 8) }
+        mul_i8__neon_dotprod_1x8 { family: MulI8, tile: (1, 8) }
+        rescale_i8__neon_dotprod_1x8 { family: RescaleI8, tile: (1, 8) }
+        table_i8__neon_dotprod_1x16 { family: TableI8, tile: (1, 16) }
+        softmax_i8__neon_dotprod { family: SoftmaxI8, tile: (1, 1) }
+        quantize_i8__neon_dotprod { family: QuantizeI8, tile: (1, 1) }
+        dequantize_i8__neon_dotprod { family: DequantizeI8, tile: (1, 1) }
+        dynamic_quantize_i8__neon_dotprod { family: DynamicQuantizeI8, tile: (1, 1) }
+        conv2d_f32__neon_dotprod_4x16 { family: Conv2dF32, tile: (4, 16) }
+        depthwise_f32__neon_dotprod { family: DepthwiseF32, tile: (1, 1) }
+        conv_transpose2d_f32__neon_dotprod_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
+        dense_f32__neon_dotprod_4x16 { family: DenseF32, tile: (4, 16) }
+        matmul_f32__neon_dotprod_4x16 { family: MatmulF32, tile: (4, 16) }
+        max_pool_f32__neon_dotprod { family: MaxPoolF32, tile: (1, 1) }
+        avg_pool_f32__neon_dotprod_1x8 { family: AvgPoolF32, tile: (1, 8) }
+        unary_f32__neon_dotprod { family: UnaryF32, tile: (1, 1) }
+        binary_f32__neon_dotprod { family: BinaryF32, tile: (1, 1) }
+        softmax_f32__neon_dotprod { family: SoftmaxF32, tile: (1, 1) }
+        reduce_f32__neon_dotprod_1x8 { family: ReduceF32, tile: (1, 8) }
+    }
+    NeonI8mm, cfg(selvedge_neon) {
+        conv2d_w8__neon_i8mm_8x8 { family: Conv2dW8, tile: (8, 8) }
+        depthwise_w8__neon_i8mm_4x8 { family: DepthwiseW8, tile: (4, 8) }
+        dense_w8__neon_i8mm_8x8 { family: DenseW8, tile: (8, 8) }
+        max_pool_i8__neon_i8mm { family: MaxPoolI8, tile: (1, 1) }
+        avg_pool_i8__neon_i8mm_1x32 { family: AvgPoolI8, tile: (1, 32) }
+        add_i8__neon_i8mm_1x8 { family: AddI8, tile: (1, 8) }
+        mul_i8__neon_i8mm_1x8 { family: MulI8, tile: (1, 8) }
+        rescale_i8__neon_i8mm_1x8 { family: RescaleI8, tile: (1, 8) }
+        table_i8__neon_i8mm_1x16 { family: TableI8, tile: (1, 16) }
+        softmax_i8__neon_i8mm { family: SoftmaxI8, tile: (1, 1) }
+        quantize_i8__neon_i8mm { family: QuantizeI8, tile: (1, 1) }
+        dequantize_i8__neon_i8mm { family: DequantizeI8, tile: (1, 1) }
+        dynamic_quantize_i8__neon_i8mm { family: DynamicQuantizeI8, tile: (1, 1) }
+        conv2d_f32__neon_i8mm_4x16 { family: Conv2dF32, tile: (4, 16) }
+        depthwise_f32__neon_i8mm { family: DepthwiseF32, tile: (1, 1) }
+        conv_transpose2d_f32__neon_i8mm_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
+        dense_f32__neon_i8mm_4x16 { family: DenseF32, tile: (4, 16) }
+        matmul_f32__neon_i8mm_4x16 { family: MatmulF32, tile: (4, 16) }
+        max_pool_f32__neon_i8mm { family: MaxPoolF32, tile: (1, 1) }
+        avg_pool_f32__neon_i8mm_1x8 { family: AvgPoolF32, tile: (1, 8) }
+        unary_f32__neon_i8mm { family: UnaryF32, tile: (1, 1) }
+        binary_f32__neon_i8mm { family: BinaryF32, tile: (1, 1) }
+        softmax_f32__neon_i8mm { family: SoftmaxF32, tile: (1, 1) }
+        reduce_f32__neon_i8mm_1x8 { family: ReduceF32, tile: (1, 8) }
     }
 }

@@ -35,12 +35,22 @@ pub fn inside(s: &ConvShape, at: (usize, usize, usize)) -> [(usize, usize); 2] {
 }
 
 /// Whether the patch of a pixel is the pixel: a 1x1 window, no stride, padding or groups.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn is_pointwise(s: &ConvShape) -> bool {
     [s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.groups] == [1; 5]
         && [s.pad_top, s.pad_left] == [0; 2]
         && (s.out_h, s.out_w) == (s.in_h, s.in_w)
+}
+
+/// Output columns whose windows lie inside of the input's columns.
+#[cfg(selvedge_helium)]
+pub fn inner_columns(s: &ConvShape) -> (usize, usize) {
+    let reach = s.kernel_w.saturating_sub(1) * s.dilation_w + 1;
+    let end = match (s.in_w + s.pad_left).checked_sub(reach) {
+        Some(last) => (last / s.stride_w.max(1) + 1).min(s.out_w),
+        None => 0,
+    };
+    (s.pad_left.div_ceil(s.stride_w.max(1)).min(end), end)
 }
 
 /// Index of the cell under tap (`ky`, `kx`), wrapping where it lies outside of the input.

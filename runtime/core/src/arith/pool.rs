@@ -12,11 +12,12 @@
 pub fn average(sum: i32, n: i32, m: i32, t: u32, zp: i32, lo: i32, hi: i32) -> i32 {
     let denominator = (n.max(1) as i64) << (t & 63);
     let numerator = (sum as i64) * (m as i64);
-    let floor = numerator.div_euclid(denominator);
+    // The denominator is positive: counts are below 2^24.
+    let floor = numerator.checked_div_euclid(denominator).unwrap_or(0);
     // Twice the remainder against the denominator: below, at or above one half.
     let twice = (numerator - floor * denominator) * 2;
     let up = twice > denominator || (twice == denominator && floor + zp as i64 >= 0);
-    (floor + up as i64 + zp as i64).clamp(lo as i64, hi as i64) as i32
+    (floor + up as i64 + zp as i64).max(lo as i64).min(hi as i64) as i32
 }
 
 #[cfg(test)]

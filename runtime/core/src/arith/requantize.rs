@@ -9,7 +9,7 @@
 pub fn requantize(acc: i64, m: i32, k: i8, zp: i32, lo: i32, hi: i32) -> i32 {
     let (acc, k) = if k >= 1 { (acc, k as u32) } else { (acc.wrapping_shl((1 - k as i32) as u32), 1) };
     let rounded = acc.wrapping_mul(m as i64).wrapping_add(1i64 << ((30 + k) & 63)) >> ((31 + k) & 63);
-    (rounded.saturating_add(zp as i64)).clamp(lo as i64, hi as i64) as i32
+    rounded.saturating_add(zp as i64).max(lo as i64).min(hi as i64) as i32
 }
 
 #[cfg(test)]

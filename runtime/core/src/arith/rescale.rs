@@ -11,7 +11,7 @@ use super::requantize;
 #[allow(clippy::too_many_arguments)]
 pub fn add(q1: i8, q2: i8, m1: i32, m2: i32, c: i32, s: u32, lo: i8, hi: i8) -> i8 {
     let sum = (q1 as i32).wrapping_mul(m1).wrapping_add((q2 as i32).wrapping_mul(m2)).wrapping_add(c);
-    (sum >> (s & 31)).clamp(lo as i32, hi as i32) as i8
+    (sum >> (s & 31)).max(lo as i32).min(hi as i32) as i8
 }
 
 /// `clamp((q·m + c) >> s, −128, 127)` in i32: a value moves to another grid.

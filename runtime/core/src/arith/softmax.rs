@@ -22,6 +22,7 @@ pub fn softmax_exponential(table: &[u32], d: u8) -> u32 {
 pub fn softmax_probability(e: u32, sum: u64, inv: u32, t: u32, zp: i32) -> i8 {
     let sum = sum.max(1);
     let numerator = (e as u64) * (inv as u64) * 2 + (sum << (t & 63));
-    let p = (numerator / (sum << ((t + 1) & 63))).min(1 << 20) as i32;
+    // The divisor is positive: sums are below 2^47.
+    let p = numerator.checked_div(sum << ((t + 1) & 63)).unwrap_or(0).min(1 << 20) as i32;
     (p + zp).clamp(-128, 127) as i8
 }

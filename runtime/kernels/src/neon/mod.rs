@@ -1,7 +1,27 @@
-//! Kernels for AArch64: plain NEON, with `sdot`, with `smmla`.
+//! Kernels for AArch64: plain NEON, with `sdot`, with `smmla`. The levels differ in the inner
+//! product of int8 layers ([`dot::Dot`]); all else is one code.
+//!
+//! What has no kernel of its own here is the portable body: NEON is part of the target.
 
+mod conv2d_w8;
+mod dense_w8;
+mod depthwise_w8;
+mod dot;
+mod dotprod;
+mod elementwise_i8;
+mod epilogue;
+mod f32_impl;
+mod f32_tile;
+mod gather;
+mod i8mm;
+mod mem;
+mod rounding;
+mod tile;
+
+use self::dot::Dot;
+use crate::args::*;
 use crate::isa::IsaI8;
-use crate::portable::delegate::{portable_f32, portable_i8};
+use crate::portable::delegate::portable_i8;
 use crate::select::IsaKind;
 
 /// NEON without extensions; every AArch64 CPU that Rust's hard-float targets name has it.
@@ -56,17 +76,100 @@ impl NeonI8mm {
     }
 }
 
-macro_rules! levels {
-    ($($isa:ident)*) => {$(
+/// Methods whose bodies are functions compiled for `$features`; those of a layer take the level.
+macro_rules! methods {
+    ($features:literal $(fn $name:ident($($arg:ident: $ty:ty),*) = $body:path;)*) => {
+        $(fn $name(self, $($arg: $ty),*) {
+            #[target_feature(enable = $features)]
+            fn body($($arg: $ty),*) {
+                $body($($arg),*)
+            }
+            // SAFETY: `self` is the proof that the CPU has the features.
+            unsafe { body($($arg),*) }
+        })*
+    };
+}
+
+/// The methods in which the levels differ, with `$level` the [`Dot`] of a level.
+macro_rules! layers {
+    ($features:literal, $level:path) => {
+        fn conv2d_w8(
+            self,
+            x: &[i8],
+            w: &[i8],
+            shape: &ConvShape,
+            pad_value: i8,
+            output: Output<'_>,
+            scratch: &mut [u8],
+        ) {
+            #[target_feature(enable = $features)]
+            fn body<D: Dot>(d: D, x: &[i8], w: &[i8], s: &ConvShape, pad: i8, output: Output<'_>, scratch: &mut [u8]) {
+                conv2d_w8::conv2d(d, x, w, s, pad, output, scratch);
+            }
+            // SAFETY: `self` is the proof that the CPU has the features.
+            unsafe { body($level(self), x, w, shape, pad_value, output, scratch) }
+        }
+
+        fn dense_w8(self, x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>) {
+            #[target_feature(enable = $features)]
+            fn body<D: Dot>(d: D, x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>) {
+                dense_w8::dense(d, x, w, rows, k, n, output);
+            }
+            // SAFETY: `self` is the proof that the CPU has the features.
+            unsafe { body($level(self), x, w, rows, k, n, output) }
+        }
+    };
+}
+
+#[rustfmt::skip]
+impl IsaI8 for Neon {
+    const KIND: IsaKind = IsaKind::Neon;
+
+    layers!("neon", dot::Products::from);
+    methods! { "neon"
+        fn depthwise_w8(x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8])
+            = depthwise_w8::depthwise;
+        fn add_i8(a: &[i8], b: &[i8], args: &AddI8, out: &mut [i8]) = elementwise_i8::add;
+        fn add_in_place_i8(a: &[i8], args: &AddI8, out: &mut [i8]) = elementwise_i8::add_in_place;
+        fn mul_i8(a: &[i8], b: &[i8], args: &MulI8, out: &mut [i8]) = elementwise_i8::mul;
+        fn rescale_i8(x: &[i8], m: i32, c: i32, s: u32, out: &mut [i8]) = elementwise_i8::rescale;
+        fn table_i8(x: &[i8], table: &[i8], out: &mut [i8]) = elementwise_i8::table;
+        fn table_in_place_i8(table: &[i8], out: &mut [i8]) = elementwise_i8::table_in_place;
+    }
+    portable_i8!(max_pool_i8 avg_pool_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
+}
+
+/// Methods that are those of [`Neon`].
+macro_rules! as_neon {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*);)*) => {
+        $(fn $name(self, $($arg: $ty),*) {
+            Neon::BASELINE.$name($($arg),*);
+        })*
+    };
+}
+
+macro_rules! extensions {
+    ($($isa:ident: $features:literal)*) => {$(
+        #[rustfmt::skip]
         impl IsaI8 for $isa {
             const KIND: IsaKind = IsaKind::$isa;
 
-            portable_i8!(conv2d_w8 depthwise_w8 dense_w8 max_pool_i8 avg_pool_i8 add_i8 add_in_place_i8 mul_i8
-                rescale_i8 table_i8 table_in_place_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
+            layers!($features, core::convert::identity);
+            as_neon! {
+                fn depthwise_w8(x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8]);
+                fn add_i8(a: &[i8], b: &[i8], args: &AddI8, out: &mut [i8]);
+                fn add_in_place_i8(a: &[i8], args: &AddI8, out: &mut [i8]);
+                fn mul_i8(a: &[i8], b: &[i8], args: &MulI8, out: &mut [i8]);
+                fn rescale_i8(x: &[i8], m: i32, c: i32, s: u32, out: &mut [i8]);
+                fn table_i8(x: &[i8], table: &[i8], out: &mut [i8]);
+                fn table_in_place_i8(table: &[i8], out: &mut [i8]);
+            }
+            portable_i8!(max_pool_i8 avg_pool_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
         }
-
-        portable_f32!($isa);
     )*};
 }
 
-levels!(Neon NeonDotprod NeonI8mm);
+extensions! {
+    NeonDotprod: "neon,dotprod"
+    NeonI8mm: "neon,dotprod,i8mm"
+}

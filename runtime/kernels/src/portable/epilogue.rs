@@ -22,21 +22,33 @@ pub fn store(output: &mut Output<'_>, row: usize, channel: usize, live: usize, c
         }
         Output::F32(scale, out) => {
             let Some(out) = out.get_mut(at..at + live) else { return };
-            let row = if scale.x_scale.len() == 1 { 0 } else { row };
-            let x_scale = per_channel(scale.x_scale, row);
-            for (i, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
-                let w_scale = per_channel(scale.w_scale, channel + i);
-                let y = acc as f32 * (x_scale * w_scale) + per_channel(scale.bias, channel + i);
-                let y = if y > scale.lo { y } else { scale.lo };
-                *out = if y < scale.hi { y } else { scale.hi };
-            }
+            to_f32(scale, row, channel, acc, out);
         }
         Output::I32(raw, out) => {
             let Some(out) = out.get_mut(at..at + live) else { return };
-            for (i, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
-                *out = acc.wrapping_sub(raw.zero_point.wrapping_mul(per_channel(raw.column_sum, channel + i)));
-            }
+            to_i32(raw, channel, acc, out);
         }
+    }
+}
+
+/// The channels from `channel` on of output row `row`. Exact: each operation rounds once.
+#[inline(always)]
+pub fn to_f32(scale: &Scale<'_>, row: usize, channel: usize, acc: &[i32], out: &mut [f32]) {
+    let row = if scale.x_scale.len() == 1 { 0 } else { row };
+    let x_scale = per_channel(scale.x_scale, row);
+    for (i, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
+        let w_scale = per_channel(scale.w_scale, channel + i);
+        let y = acc as f32 * (x_scale * w_scale) + per_channel(scale.bias, channel + i);
+        let y = if y > scale.lo { y } else { scale.lo };
+        *out = if y < scale.hi { y } else { scale.hi };
+    }
+}
+
+/// The channels from `channel` on. Exact.
+#[inline(always)]
+pub fn to_i32(raw: &Raw<'_>, channel: usize, acc: &[i32], out: &mut [i32]) {
+    for (i, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
+        *out = acc.wrapping_sub(raw.zero_point.wrapping_mul(per_channel(raw.column_sum, channel + i)));
     }
 }
 

@@ -11,7 +11,7 @@ pub fn patch(x: &[i8], s: &ConvShape, at: (usize, usize, usize), group: usize, p
     window::patch_runs(s, at, group, |start, len| {
         let Some((run, tail)) = core::mem::take(&mut rest).split_at_mut_checked(len) else { return };
         rest = tail;
-        match start.and_then(|start| x.get(start..start + len)) {
+        match start.and_then(|start| x.get(start..)?.get(..len)) {
             Some(cells) => run.iter_mut().zip(cells).for_each(|(to, &from)| *to = from as u8),
             None => run.fill(pad_value as u8),
         }

@@ -4,7 +4,7 @@
 //! compiles them again for its vectors.
 
 pub mod conv2d_w8;
-#[cfg(any(selvedge_dsp, target_arch = "aarch64"))]
+#[cfg(any(selvedge_dsp, selvedge_neon, test))]
 pub mod delegate;
 pub mod dense_w8;
 pub mod depthwise_w8;
@@ -25,11 +25,15 @@ pub mod f32_unary;
 pub mod gather;
 pub mod pool_i8;
 pub mod quantize_i8;
+pub mod scalar;
 pub mod softmax_i8;
 
 use crate::args::*;
 use crate::isa::IsaI8;
 use crate::select::IsaKind;
+
+/// Whether the target has vectors: sums then lie in their lanes, else in single registers.
+const VECTORS: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"));
 
 /// Runs everywhere.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +43,11 @@ impl IsaI8 for Portable {
     const KIND: IsaKind = IsaKind::Portable;
 
     fn conv2d_w8(self, x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8]) {
-        conv2d_w8::conv2d(x, w, shape, pad_value, output, scratch);
+        if VECTORS {
+            conv2d_w8::conv2d(x, w, shape, pad_value, output, scratch);
+        } else {
+            scalar::conv2d_w8::conv2d(x, w, shape, pad_value, output, scratch);
+        }
     }
 
     fn depthwise_w8(
@@ -51,11 +59,19 @@ impl IsaI8 for Portable {
         output: Output<'_>,
         scratch: &mut [u8],
     ) {
-        depthwise_w8::depthwise(x, w, shape, pad_value, output, scratch);
+        if VECTORS {
+            depthwise_w8::depthwise(x, w, shape, pad_value, output, scratch);
+        } else {
+            scalar::depthwise_w8::depthwise(x, w, shape, pad_value, output);
+        }
     }
 
     fn dense_w8(self, x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>) {
-        dense_w8::dense(x, w, rows, k, n, output);
+        if VECTORS {
+            dense_w8::dense(x, w, rows, k, n, output);
+        } else {
+            scalar::dense_w8::dense(x, w, rows, k, n, output);
+        }
     }
 
     fn max_pool_i8(self, x: &[i8], shape: &ConvShape, out: &mut [i8]) {
@@ -63,7 +79,11 @@ impl IsaI8 for Portable {
     }
 
     fn avg_pool_i8(self, x: &[i8], shape: &ConvShape, args: &AverageI8, out: &mut [i8]) {
-        pool_i8::avg_pool(x, shape, args, out);
+        if VECTORS {
+            pool_i8::avg_pool(x, shape, args, out);
+        } else {
+            scalar::pool_i8::avg_pool(x, shape, args, out);
+        }
     }
 
     fn add_i8(self, a: &[i8], b: &[i8], args: &AddI8, out: &mut [i8]) {
@@ -91,7 +111,11 @@ impl IsaI8 for Portable {
     }
 
     fn softmax_i8(self, x: &[i8], row: usize, args: &SoftmaxI8<'_>, out: &mut [i8]) {
-        softmax_i8::softmax(x, row, args, out);
+        if VECTORS {
+            softmax_i8::softmax(x, row, args, out);
+        } else {
+            scalar::softmax_i8::softmax(x, row, args, out);
+        }
     }
 
     fn quantize_i8(self, x: &[f32], scale: f32, zero_point: i32, out: &mut [i8]) -> bool {

@@ -77,7 +77,7 @@ pub fn avg_pool(x: &[i8], s: &ConvShape, args: &AverageI8, out: &mut [i8]) {
 
 /// Cells of the window inside the padded input.
 #[inline(always)]
-fn padded_count(s: &ConvShape, args: &AverageI8, at: (usize, usize, usize)) -> i32 {
+pub fn padded_count(s: &ConvShape, args: &AverageI8, at: (usize, usize, usize)) -> i32 {
     let rows = s.in_h + s.pad_top + args.pad_end[0];
     let cols = s.in_w + s.pad_left + args.pad_end[1];
     let (_, rows) = window::taps_inside(at.1 * s.stride_h, 0, rows, s.kernel_h, s.dilation_h);

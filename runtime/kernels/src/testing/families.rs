@@ -5,6 +5,7 @@ macro_rules! families {
     (Conv2dW8, $isa:ty) => {
         $crate::testing::tests! { $isa, layers:
             conv2d_equals_reference_on_all_tiles_up_to_9x33
+            conv2d_equals_reference_on_8_to_17_pixels
             conv2d_equals_reference_on_windows_strides_dilations_pads_and_groups
             conv2d_equals_reference_on_300_channels
             conv2d_equals_reference_on_random_shapes
@@ -20,6 +21,7 @@ macro_rules! families {
     (DenseW8, $isa:ty) => {
         $crate::testing::tests! { $isa, layers:
             dense_equals_reference_on_all_shapes_up_to_9x33x33
+            dense_equals_reference_on_8_to_17_rows
             dense_equals_reference_on_long_rows
             dense_equals_reference_on_random_shapes
         }

@@ -51,10 +51,12 @@ fn outputs(s: &ConvShape) -> usize {
     s.batch * s.out_h * s.out_w * s.out_c
 }
 
-/// Packed weights: all of int8, −128 included, or ±127 only.
+/// Packed weights: all of int8, −128 included, or ±127 only, which a kernel may look for.
 fn weights(rng: &mut Rng, n: usize, k: usize) -> Vec<i8> {
     let mut packed = vec![0; w8_bytes(n, k)];
-    pack_w8(&rng.i8s(n * k), n, k, &mut packed);
+    let least = if rng.next() & 1 == 0 { -128 } else { -127 };
+    let rows: Vec<i8> = rng.i8s(n * k).into_iter().map(|w| w.max(least)).collect();
+    pack_w8(&rows, n, k, &mut packed);
     packed
 }
 
@@ -125,6 +127,22 @@ pub fn conv2d_equals_reference_on_all_tiles_up_to_9x33<I: IsaI8>(isa: I) {
                 let s = conv_shape([1, 1, pixels, in_c], out_c, [1, 1], [1, 1], [1, 1], [0; 4], 1).unwrap();
                 let kind = Kind::ALL[rng.range(0, 5) as usize];
                 check_conv(isa, rng, &s, kind);
+            }
+        }
+    }
+}
+
+/// Tiles of 8 pixels: every number of pixels from 8 to 17, with and without whole quads.
+pub fn conv2d_equals_reference_on_8_to_17_pixels<I: IsaI8>(isa: I) {
+    let rng = &mut Rng(6);
+    for pixels in 8..=17 {
+        for out_c in [1, 7, 8, 17] {
+            for (in_c, kernel) in [(3, [1, 1]), (16, [1, 1]), (27, [1, 1]), (3, [1, 3]), (8, [1, 2])] {
+                for kind in Kind::ALL {
+                    let input = [1, 1, pixels + kernel[1] - 1, in_c];
+                    let s = conv_shape(input, out_c, kernel, [1, 1], [1, 1], [0; 4], 1).unwrap();
+                    check_conv(isa, rng, &s, kind);
+                }
             }
         }
     }
@@ -237,6 +255,20 @@ pub fn dense_equals_reference_on_all_shapes_up_to_9x33x33<I: IsaI8>(isa: I) {
             for n in [1, 2, 5, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33] {
                 let kind = Kind::ALL[rng.range(0, 5) as usize];
                 check_dense(isa, rng, rows, k, n, kind);
+            }
+        }
+    }
+}
+
+/// Tiles of 8 rows: every number of rows from 8 to 17, with and without whole quads.
+pub fn dense_equals_reference_on_8_to_17_rows<I: IsaI8>(isa: I) {
+    let rng = &mut Rng(7);
+    for rows in 8..=17 {
+        for k in [3, 8, 16, 27, 60] {
+            for n in [1, 7, 8, 17] {
+                for kind in Kind::ALL {
+                    check_dense(isa, rng, rows, k, n, kind);
+                }
             }
         }
     }

@@ -51,7 +51,7 @@ impl Testable for crate::Dsp {
     }
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(selvedge_neon)]
 mod neon {
     macro_rules! testable {
         ($($isa:ident)*) => {$(

@@ -1,0 +1,65 @@
+//! The f32 methods of NEON: the portable bodies, on NEON's tile where there is one. Every level has
+//! the same.
+
+use super::{Neon, NeonDotprod, NeonI8mm};
+use crate::args::{ConvShape, LayerF32};
+use crate::isa::IsaF32;
+use crate::portable::{
+    f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_pool, f32_reduce, f32_softmax, f32_unary,
+};
+
+macro_rules! levels {
+    ($($isa:ident)*) => {$(
+        impl IsaF32 for $isa {
+            fn conv2d_f32(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]) {
+                f32_conv2d::conv2d(Neon::BASELINE, x, s, layer, out, scratch);
+            }
+
+            fn depthwise_f32(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], _: &mut [u8]) {
+                f32_depthwise::depthwise(x, s, layer, out);
+            }
+
+            fn conv_transpose2d_f32(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
+                f32_conv_transpose::conv_transpose2d(x, s, layer, out);
+            }
+
+            fn dense_f32(self, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]) {
+                f32_dense::dense(Neon::BASELINE, x, rows, k, n, layer, out);
+            }
+
+            fn matmul_f32(self, a: &[f32], b: &[f32], m: usize, k: usize, n: usize, out: &mut [f32]) {
+                f32_dense::matmul(Neon::BASELINE, a, b, m, k, n, out);
+            }
+
+            fn max_pool_f32(self, x: &[f32], s: &ConvShape, out: &mut [f32]) {
+                f32_pool::max_pool(x, s, out);
+            }
+
+            fn avg_pool_f32(self, x: &[f32], s: &ConvShape, pad_end: [usize; 2], count_pad: bool, out: &mut [f32]) {
+                f32_pool::avg_pool(x, s, pad_end, count_pad, out);
+            }
+
+            fn unary_f32(self, kind: u32, alpha: f32, beta: f32, x: &[f32], out: &mut [f32]) {
+                f32_unary::unary(kind, alpha, beta, x, out);
+            }
+
+            fn unary_in_place_f32(self, kind: u32, alpha: f32, beta: f32, out: &mut [f32]) {
+                f32_unary::unary_in_place(kind, alpha, beta, out);
+            }
+
+            fn binary_f32(self, kind: u32, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f32]) {
+                f32_binary::binary(kind, a, b, lo, hi, out);
+            }
+
+            fn softmax_f32(self, x: &[f32], row: usize, out: &mut [f32]) {
+                f32_softmax::softmax(x, row, out);
+            }
+
+            fn reduce_f32(self, kind: u32, x: &[f32], _outer: usize, n: usize, inner: usize, out: &mut [f32]) {
+                f32_reduce::reduce(kind, x, n, inner, out);
+            }
+        }
+    )*};
+}
+
+levels!(Neon NeonDotprod NeonI8mm);
