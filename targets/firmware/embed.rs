@@ -101,6 +101,16 @@ pub fn embed(memory: &Memory) {
     fs::write(out("models.rs"), table(&models)).expect("a writable folder");
 }
 
+/// Copies into `OUT_DIR` the layouts of the model that `regions.txt` names.
+#[allow(dead_code)] // Boards of one memory embed no layouts.
+pub fn embed_layouts() {
+    for file in ["regions.slvg", "regions.head", "regions.weights", "staged.head", "staged.weights"] {
+        let path = folder().join(file);
+        println!("cargo::rerun-if-changed={}", path.display());
+        fs::copy(&path, out(file)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+}
+
 fn out(file: &str) -> PathBuf {
     Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join(file)
 }

@@ -6,7 +6,9 @@ use selvedge::{AlignedBuf, Artifact, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::ArrayData;
 use selvedge_compiler::inspect::{Summary, summarize};
+use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::quantize::QuantScheme;
+use selvedge_compiler::split::split_weights;
 use selvedge_compiler::{CompileOptions, compile, compile_calibrated, load};
 use selvedge_zoo::digits;
 
@@ -31,16 +33,46 @@ impl DeviceModel {
     }
 }
 
+/// A model compiled for a fast and a slow memory, for the firmware that runs it from them.
+pub struct Layouts {
+    /// The model of that name, compiled for one memory, has the same steps.
+    pub name: &'static str,
+    /// With its weights.
+    pub regions: Vec<u8>,
+    /// Head and weights file of the same.
+    pub split: (Vec<u8>, Vec<u8>),
+    /// Head and weights file of weights that are staged, each layer as a whole.
+    pub staged: (Vec<u8>, Vec<u8>),
+}
+
+/// Keyword spotting where the data is there, else the digits of the zoo.
+pub fn layouts(data: Option<&Path>) -> Layouts {
+    let (name, fast) = if data.is_some() { ("kws", 8 * 1024) } else { ("digits", 2 * 1024) };
+    let region = |(name, bytes): (&str, usize)| Region { name: name.to_string(), bytes };
+    let regions = [("fast", fast), ("slow", 16 * 1024)].map(region).to_vec();
+    let memory = MemoryOptions { regions, pins: Vec::new() };
+    let compiled = |stage_weights| match data {
+        Some(data) => published(data, name, memory.clone(), stage_weights),
+        None => calibrated(&CompileOptions { memory: memory.clone(), stage_weights, ..CompileOptions::default() }),
+    };
+    let regions = compiled(None);
+    let split = |artifact: &[u8]| split_weights(artifact).expect("an artifact");
+    Layouts { name, split: split(&regions), staged: split(&compiled(Some(usize::MAX))), regions }
+}
+
 /// The zoo: calibrated to int8, and in f32.
 pub fn zoo() -> Vec<DeviceModel> {
-    let set = digits::calibration_set();
-    let samples = (0..set.len()).map(|i| Sample::f32([1, 1, digits::HEIGHT, digits::WIDTH], set.image(i).to_vec()));
-    let options = CompileOptions::default();
-    let graph = load(digits::ONNX, &options.import).expect("the zoo model imports");
-    let int8 = compile_calibrated(graph, samples, &options).expect("the zoo model compiles").artifact;
-    let options = CompileOptions { scheme: QuantScheme::f32(), ..options };
+    let int8 = calibrated(&CompileOptions::default());
+    let options = CompileOptions { scheme: QuantScheme::f32(), ..CompileOptions::default() };
     let float = compile(digits::ONNX, &options).expect("the zoo model compiles").artifact;
     vec![digits_model("digits", int8), digits_model("digits_f32", float)]
+}
+
+fn calibrated(options: &CompileOptions) -> Vec<u8> {
+    let set = digits::calibration_set();
+    let samples = (0..set.len()).map(|i| Sample::f32([1, 1, digits::HEIGHT, digits::WIDTH], set.image(i).to_vec()));
+    let graph = load(digits::ONNX, &options.import).expect("the zoo model imports");
+    compile_calibrated(graph, samples, options).expect("the zoo model compiles").artifact
 }
 
 fn digits_model(name: &str, artifact: Vec<u8>) -> DeviceModel {
@@ -61,10 +93,14 @@ pub fn mlperf(data: &Path) -> Vec<DeviceModel> {
     ["ad", "ic", "kws", "sww", "vww"].into_iter().map(|name| mlperf_model(data, name)).collect()
 }
 
-fn mlperf_model(data: &Path, name: &str) -> DeviceModel {
+fn published(data: &Path, name: &str, memory: MemoryOptions, stage_weights: Option<usize>) -> Vec<u8> {
     let onnx = std::fs::read(data.join(format!("models/mlperf_tiny/{name}_int8.onnx"))).expect("model");
-    let options = CompileOptions { scheme: QuantScheme::f32(), ..CompileOptions::default() };
-    let artifact = compile(&onnx, &options).unwrap_or_else(|e| panic!("{name}: {e}")).artifact;
+    let options = CompileOptions { scheme: QuantScheme::f32(), memory, stage_weights, ..CompileOptions::default() };
+    compile(&onnx, &options).unwrap_or_else(|e| panic!("{name}: {e}")).artifact
+}
+
+fn mlperf_model(data: &Path, name: &str) -> DeviceModel {
+    let artifact = published(data, name, MemoryOptions::default(), None);
     let arrays = npz(&data.join(format!("models/expected/{name}.npz")));
     let (ArrayData::I8(values), count) = (&arrays["input"].data, arrays["input"].shape[0]) else {
         panic!("{name}: int8 inputs")

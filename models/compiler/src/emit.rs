@@ -3,8 +3,8 @@
 use crate::plan::MemoryPlan;
 use crate::program::{Program, Storage};
 use selvedge_core::artifact::{
-    AFTER_LAST_STEP, ALIGNMENT, HEADER_BYTES, Header, MAGIC, NO_OPERAND, SectionEntry, SectionKind, StepRecord,
-    TensorRecord, VERSION_MAJOR, VERSION_MINOR, digest, step_flags, tensor_flags,
+    AFTER_LAST_STEP, ALIGNMENT, HEADER_BYTES, Header, MAGIC, NO_OPERAND, REGION_SHIFT, SectionEntry, SectionKind,
+    StepRecord, TensorRecord, VERSION_MAJOR, VERSION_MINOR, digest, step_flags, tensor_flags,
 };
 use zerocopy::IntoBytes;
 
@@ -56,6 +56,9 @@ pub fn emit_with(program: &Program, plan: &MemoryPlan, options: &EmitOptions) ->
         Names::None => None,
     };
     sections.extend(names.map(|bytes| (SectionKind::Names, bytes)));
+    if !plan.stages.is_empty() {
+        sections.push((SectionKind::Stages, plan.stages.as_bytes().to_vec()));
+    }
     sections.push((SectionKind::Weights, program.weights.clone()));
     assemble(program, plan, &sections)
 }
@@ -76,11 +79,14 @@ fn assemble(program: &Program, plan: &MemoryPlan, sections: &[(SectionKind, Vec<
             reserved: 0,
         });
     }
+    let fast = program.meta.get("f32").is_some_and(|mode| mode == "fast") as u32;
+    let [first, second] = plan.region_bytes;
+    let regions = if second > 0 { (first / ALIGNMENT) as u32 } else { 0 };
     let header = Header {
         magic: MAGIC,
         version_major: VERSION_MAJOR,
         version_minor: VERSION_MINOR,
-        flags: (program.meta.get("f32").is_some_and(|mode| mode == "fast")) as u32,
+        flags: fast | regions << REGION_SHIFT,
         total_bytes: (start + body.len()) as u32,
         arena_bytes: plan.arena_bytes as u32,
         arena_lower_bound: plan.lower_bound as u32,
@@ -203,6 +209,7 @@ mod tests {
             macs: 0,
             weights_bytes: 0,
             kernel: "reshape".into(),
+            block: 0..0,
         };
         Program {
             name: "model".into(),

@@ -15,6 +15,10 @@ pub struct Summary {
     pub artifact_bytes: usize,
     pub arena_bytes: usize,
     pub arena_lower_bound_bytes: usize,
+    /// The memories the arena lies in, the first (fast) one first.
+    pub regions: Vec<RegionSummary>,
+    /// Most bytes of weights that a step reads, where the weights are read step by step.
+    pub staged_bytes: Option<usize>,
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     /// The `ops!` line of a firmware that runs this artifact.
@@ -25,6 +29,15 @@ pub struct Summary {
     pub tensors: Vec<TensorSummary>,
 }
 
+/// A memory that the arena, or a part of it, lies in.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionSummary {
+    pub name: String,
+    /// Where it starts among the arena's offsets.
+    pub offset: usize,
+    pub bytes: usize,
+}
+
 /// An input or output.
 #[derive(Clone, Debug, Serialize)]
 pub struct Port {
@@ -33,6 +46,8 @@ pub struct Port {
     pub shape: Vec<u32>,
     pub scale: Option<f32>,
     pub zero_point: Option<i32>,
+    /// Name of the region it lies in.
+    pub region: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -45,8 +60,17 @@ pub struct StepSummary {
     pub weights_bytes: usize,
     pub output_shape: Vec<u32>,
     pub scratch_bytes: usize,
+    /// Regions of the inputs (but constants), of the output and of the scratch.
+    pub input_regions: Vec<String>,
+    pub output_region: String,
+    pub scratch_region: Option<String>,
+    /// Bytes of weights that are read before the step, and the region they are read to.
+    pub staged_bytes: usize,
+    pub staged_region: Option<String>,
     #[serde(skip)]
     pub scratch_offset: usize,
+    #[serde(skip)]
+    pub staged_offset: usize,
 }
 
 /// Where and how long a tensor lives in the arena; steps are counted from 1, inputs live from 0.
@@ -64,6 +88,12 @@ pub struct TensorSummary {
 /// # Errors
 /// The first record that is not valid.
 pub fn summarize(artifact: &Artifact<'_>, kernel: &dyn Fn(OpCode, Format) -> String) -> Result<Summary, Error> {
+    let meta: serde_json::Value =
+        artifact.meta().and_then(|m| serde_json::from_str(m).ok()).unwrap_or(serde_json::Value::Null);
+    let regions = regions(artifact, &meta);
+    let region =
+        |offset: usize| regions.iter().rev().find(|r| offset >= r.offset).map_or_else(String::new, |r| r.name.clone());
+    let stages = artifact.stages()?;
     let mut steps = Vec::new();
     let mut used: Vec<(OpCode, Format)> = Vec::new();
     for index in 0..artifact.step_count() {
@@ -74,6 +104,13 @@ pub fn summarize(artifact: &Artifact<'_>, kernel: &dyn Fn(OpCode, Format) -> Str
             used.push((op, format));
         }
         let output = *step.outputs.first().ok_or(unknown)?;
+        let stage = stages.and_then(|stages| stages.get(index)).filter(|stage| stage.bytes > 0);
+        let mut input_regions = Vec::new();
+        for &input in step.inputs.iter().filter(|&&t| t != NO_OPERAND) {
+            let view = artifact.tensor(input as usize)?;
+            input_regions.extend((!view.is_const()).then(|| region(view.range().start)));
+        }
+        let (scratch_offset, scratch_bytes) = (step.record.scratch as usize, step.record.scratch_bytes as usize);
         let fused = if step.has(step_flags::FUSED_ADD) { "+Add" } else { "" };
         steps.push(StepSummary {
             index,
@@ -83,8 +120,14 @@ pub fn summarize(artifact: &Artifact<'_>, kernel: &dyn Fn(OpCode, Format) -> Str
             macs: macs(artifact, &step, op)?,
             weights_bytes: layer_bytes(&step, op, format),
             output_shape: artifact.tensor(output as usize)?.dims.to_vec(),
-            scratch_bytes: step.record.scratch_bytes as usize,
-            scratch_offset: step.record.scratch as usize,
+            scratch_bytes,
+            input_regions,
+            output_region: region(artifact.tensor(output as usize)?.range().start),
+            scratch_region: (scratch_bytes > 0).then(|| region(scratch_offset)),
+            staged_bytes: stage.map_or(0, |stage| stage.bytes as usize),
+            staged_region: stage.map(|stage| region(stage.arena as usize)),
+            scratch_offset,
+            staged_offset: stage.map_or(0, |stage| stage.arena as usize),
         });
     }
     let mut tensors = Vec::new();
@@ -101,14 +144,16 @@ pub fn summarize(artifact: &Artifact<'_>, kernel: &dyn Fn(OpCode, Format) -> Str
     let ops: Vec<String> = used.iter().map(|(op, format)| format!("{}<{}>", op.name(), format.name())).collect();
     Ok(Summary {
         macs: steps.iter().map(|s| s.macs).sum(),
-        weights_bytes: artifact.weights().len(),
+        weights_bytes: artifact.weights_bytes(),
         artifact_bytes: artifact.header().total_bytes as usize,
         arena_bytes: artifact.arena_bytes(),
         arena_lower_bound_bytes: artifact.header().arena_lower_bound as usize,
-        inputs: artifact.inputs().iter().map(|&i| port(artifact, i as usize)).collect::<Result<_, _>>()?,
-        outputs: artifact.outputs().iter().map(|&i| port(artifact, i as usize)).collect::<Result<_, _>>()?,
+        inputs: artifact.inputs().iter().map(|&i| port(artifact, i as usize, &region)).collect::<Result<_, _>>()?,
+        outputs: artifact.outputs().iter().map(|&i| port(artifact, i as usize, &region)).collect::<Result<_, _>>()?,
         ops: format!("ops![{}]", ops.join(", ")),
-        meta: artifact.meta().and_then(|m| serde_json::from_str(m).ok()).unwrap_or(serde_json::Value::Null),
+        staged_bytes: stages.map(|stages| stages.iter().map(|s| s.bytes as usize).max().unwrap_or(0)),
+        regions,
+        meta,
         steps,
         tensors,
     })
@@ -119,7 +164,20 @@ fn name(artifact: &Artifact<'_>, index: usize) -> String {
     artifact.name(index).map_or_else(|| format!("#{index}"), str::to_owned)
 }
 
-fn port(artifact: &Artifact<'_>, index: usize) -> Result<Port, Error> {
+/// The regions, under the names they were compiled with.
+fn regions(artifact: &Artifact<'_>, meta: &serde_json::Value) -> Vec<RegionSummary> {
+    let named = meta.get("regions").and_then(|names| names.as_str()).unwrap_or_default();
+    let mut names = named.split(',').filter(|name| !name.is_empty());
+    let [first, second] = artifact.region_bytes();
+    let mut region =
+        |offset, bytes, name: &str| RegionSummary { name: names.next().unwrap_or(name).to_owned(), offset, bytes };
+    match second {
+        0 => vec![region(0, first, "arena")],
+        _ => vec![region(0, first, "first"), region(first, second, "second")],
+    }
+}
+
+fn port(artifact: &Artifact<'_>, index: usize, region: &dyn Fn(usize) -> String) -> Result<Port, Error> {
     let view = artifact.tensor(index)?;
     let grid = view.quantization().filter(|_| view.dtype != DType::F32);
     Ok(Port {
@@ -128,6 +186,7 @@ fn port(artifact: &Artifact<'_>, index: usize) -> Result<Port, Error> {
         shape: view.dims.to_vec(),
         scale: grid.map(|g| g.0),
         zero_point: grid.map(|g| g.1),
+        region: (!view.is_const()).then(|| region(view.range().start)),
     })
 }
 

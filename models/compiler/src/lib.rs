@@ -19,6 +19,7 @@ pub mod program;
 pub mod quantize;
 pub mod report;
 pub mod simulate;
+pub mod split;
 
 pub use pipeline::{
     CompileError, CompileOptions, Compiled, ObserverKind, compile, compile_calibrated, compile_loaded, load,

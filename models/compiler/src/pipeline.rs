@@ -6,8 +6,8 @@ use crate::emit::{EmitOptions, emit_with};
 use crate::graph::Graph;
 use crate::import::{ImportError, ImportOptions, import_onnx_bytes};
 use crate::lower::{LowerError, LowerOptions, TargetSpec, lower};
-use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize};
-use crate::plan::{MemoryPlan, plan_memory};
+use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize, split_layers};
+use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
 use crate::program::Program;
 use crate::quantize::{QuantScheme, QuantizeError, quantize};
 use crate::report::QuantReport;
@@ -32,6 +32,13 @@ pub struct CompileOptions {
     pub fuse: bool,
     /// Remove channels that cannot change any output.
     pub dead_channels: bool,
+    /// The memory that the arena has to fit.
+    pub memory: MemoryOptions,
+    /// Make a model whose weights are read step by step, each step's at most this many bytes;
+    /// layers with more are cut into parts of some output channels each.
+    pub stage_weights: Option<usize>,
+    /// Name under which the artifact remembers its weights file, where it is cut in two.
+    pub weights_file: Option<String>,
     pub emit: EmitOptions,
 }
 
@@ -44,6 +51,9 @@ impl Default for CompileOptions {
             target: TargetSpec::PORTABLE,
             fuse: true,
             dead_channels: true,
+            memory: MemoryOptions::default(),
+            stage_weights: None,
+            weights_file: None,
             emit: EmitOptions::default(),
         }
     }
@@ -94,6 +104,8 @@ pub enum CompileError {
     Quantize(#[from] QuantizeError),
     #[error("lowering: {0}")]
     Lower(#[from] LowerError),
+    #[error("memory: {0}")]
+    Memory(#[from] PlanError),
 }
 
 /// Reads a model and brings it into the device's form: the graph that samples are checked against.
@@ -144,8 +156,46 @@ fn compile_graph(graph: Graph, ranges: Option<&Ranges>, options: &CompileOptions
     let (mut quantized, report) = quantize(&graph, ranges, &options.scheme)?;
     let dead_channels =
         if options.dead_channels { eliminate_dead_channels(&mut quantized) } else { Default::default() };
-    let program = lower(&quantized, &options.target, &LowerOptions { fuse: options.fuse, simulate: false })?;
-    let plan = plan_memory(&program);
+    let lowering = LowerOptions { fuse: options.fuse, simulate: false, stage: options.stage_weights.is_some() };
+    let program = match options.stage_weights {
+        None => lower(&quantized, &options.target, &lowering),
+        Some(limit) => {
+            let mut parts = quantized.clone();
+            let notes = split_layers(&mut parts, limit);
+            lower(&parts, &options.target, &lowering)
+                .map(|program| Program { notes: [notes, program.notes].concat(), ..program })
+        }
+    };
+    let mut program = program?;
+    if let Some(limit) = options.stage_weights {
+        check_stages(&program, limit)?;
+    }
+    let plan = plan_memory_in(&program, &options.memory)?;
+    describe_memory(&mut program, &plan, options);
     let artifact = emit_with(&program, &plan, &options.emit);
     Ok(Compiled { artifact, program, plan, report, dead_channels, float_graph: graph, graph: quantized })
+}
+
+fn check_stages(program: &Program, limit: usize) -> Result<(), PlanError> {
+    if let Some(&output) = program.outputs.iter().find(|&&t| program.tensors[t].is_const()) {
+        return Err(PlanError::ConstantOutput(program.tensors[output].name.clone()));
+    }
+    for (step, s) in program.steps.iter().enumerate() {
+        let needed = s.block.len();
+        if needed > limit {
+            return Err(PlanError::stage(step, &s.name, needed, limit));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps in the artifact what the memory was planned for.
+fn describe_memory(program: &mut Program, plan: &MemoryPlan, options: &CompileOptions) {
+    if plan.region_bytes[1] > 0 {
+        let names: Vec<&str> = options.memory.regions.iter().map(|region| region.name.as_str()).collect();
+        program.meta.insert("regions".into(), names.join(","));
+    }
+    if let Some(file) = &options.weights_file {
+        program.meta.insert("weights_file".into(), file.clone());
+    }
 }

@@ -2,6 +2,7 @@
 
 use selvedge_core::{DType, Format, OpCode};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Index of a tensor in its program.
 pub type TensorId = usize;
@@ -70,6 +71,9 @@ pub struct ProgramStep {
     pub weights_bytes: usize,
     /// Kernel family for reports, such as `conv2d_qs8_w8`.
     pub kernel: String,
+    /// The part of [`Program::weights`] it reads, from a multiple of 16 on; empty unless lowering
+    /// was asked to keep the weights of each step together.
+    pub block: Range<usize>,
 }
 
 impl ProgramTensor {

@@ -83,7 +83,7 @@ impl Simulator {
     /// # Errors
     /// [`LowerError`] as from [`lower`].
     pub fn new(graph: &Graph, mode: SimMode) -> Result<Self, LowerError> {
-        let options = LowerOptions { fuse: false, simulate: mode != SimMode::Integer };
+        let options = LowerOptions { fuse: false, simulate: mode != SimMode::Integer, stage: false };
         let grids = graph.inputs.iter().map(|&id| graph.value(id).quant).collect();
         let stripped;
         let graph = if mode == SimMode::Float {

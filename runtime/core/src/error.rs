@@ -54,6 +54,12 @@ pub enum ErrorKind {
     Busy = 22,
     /// The instruction set asked for is not one of this build on this CPU.
     NoSuchIsa = 23,
+    /// The weights file belongs to another artifact.
+    WeightsMismatch = 24,
+    /// The artifact was not compiled to have its weights read step by step.
+    NotStaged = 25,
+    /// The source of the weights failed to read (detail: the source's own).
+    WeightSource = 26,
 }
 
 /// An error on the device: a kind, and where (8 bytes, `Copy`).
@@ -134,6 +140,13 @@ impl fmt::Display for Error {
             ErrorKind::NotANumber => "NaN cannot be quantized: check the input",
             ErrorKind::IndexOutOfRange => "an index computed by the model is out of range",
             ErrorKind::NoSuchIsa => "this build or CPU lacks the instruction set asked for: see SELVEDGE_ISA",
+            ErrorKind::WeightsMismatch => {
+                "the weights file belongs to another model: write both files from one compile"
+            }
+            ErrorKind::NotStaged => {
+                "the model is not made for weights read step by step: compile it with `--stage-weights`"
+            }
+            ErrorKind::WeightSource => "reading the weights failed",
             ErrorKind::Busy => "a stepped run is under way: finish or reset it first",
         };
         write!(f, "{text} (code {}", self.code())?;

@@ -3,25 +3,25 @@
 use selvedge_core::{Artifact, Error, ErrorKind};
 use selvedge_kernels::IsaKind;
 
-use crate::{OpEntry, RunCtx, StepCtx, dispatch};
+use crate::{OpEntry, Regions, RunCtx, StepCtx, dispatch};
 
 /// Runs steps it claims; the session gives the others to the [`Cpu`].
 pub trait Backend {
     /// Whether this backend runs the step. Asked at every run; the answer must not change.
     fn claims(&self, step: &StepCtx<'_>) -> bool;
 
-    /// Runs a claimed step on the arena.
+    /// Runs a claimed step on the arena, which may be in two memories.
     ///
     /// # Errors
     /// Those of the op, or the backend's own.
-    fn run_step(&mut self, step: &StepCtx<'_>, arena: &mut [u8]) -> Result<(), Error>;
+    fn run_step(&mut self, step: &StepCtx<'_>, arena: &mut Regions<'_>) -> Result<(), Error>;
 
     /// Brings the arena up to date. Called before a step runs elsewhere and after the last step,
     /// for backends that keep tensors in memory of their own.
     ///
     /// # Errors
     /// The backend's own.
-    fn flush(&mut self, artifact: &Artifact<'_>, arena: &mut [u8]) -> Result<(), Error> {
+    fn flush(&mut self, artifact: &Artifact<'_>, arena: &mut Regions<'_>) -> Result<(), Error> {
         let _ = (artifact, arena);
         Ok(())
     }
@@ -62,9 +62,14 @@ impl Cpu {
         OpEntry::find(self.table, record.op, record.format)
     }
 
-    pub(crate) fn run(&self, step: &StepCtx<'_>, arena: &mut [u8]) -> Result<(), Error> {
-        let entry = self.entry(step).ok_or(step.error(ErrorKind::OpNotLinked))?;
-        entry.runs.run(self.isa, &mut RunCtx::new(*step, arena))
+    pub(crate) fn validate(&self, step: &StepCtx<'_>) -> Result<(), Error> {
+        let entry = self.entry(step).ok_or_else(|| step.error(ErrorKind::OpNotLinked))?;
+        (entry.validate)(step)
+    }
+
+    pub(crate) fn run(&self, step: &StepCtx<'_>, arena: &mut Regions<'_>) -> Result<(), Error> {
+        let entry = self.entry(step).ok_or_else(|| step.error(ErrorKind::OpNotLinked))?;
+        entry.runs.run(self.isa, &mut RunCtx::new(*step, arena.reborrow()))
     }
 }
 
@@ -73,7 +78,7 @@ impl Backend for Cpu {
         self.entry(step).is_some()
     }
 
-    fn run_step(&mut self, step: &StepCtx<'_>, arena: &mut [u8]) -> Result<(), Error> {
+    fn run_step(&mut self, step: &StepCtx<'_>, arena: &mut Regions<'_>) -> Result<(), Error> {
         self.run(step, arena)
     }
 }

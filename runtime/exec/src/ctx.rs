@@ -6,21 +6,22 @@ use bytemuck::Pod;
 use selvedge_core::Error;
 use selvedge_core::artifact::NO_OPERAND;
 
-use crate::StepCtx;
+use crate::{Regions, StepCtx};
 
 /// Inputs that [`RunCtx::views`] can borrow at once.
 pub const MAX_INPUTS: usize = 5;
 /// Outputs of one step.
 pub const MAX_OUTPUTS: usize = 3;
 
-const SLOTS: usize = MAX_INPUTS + MAX_OUTPUTS + 1;
+/// Spans of one step: inputs, scratch, outputs.
+const SLOTS: usize = MAX_INPUTS + 1 + MAX_OUTPUTS;
 
 /// One step and the arena it runs in.
 #[derive(Debug)]
 pub struct RunCtx<'r> {
     /// The step.
     pub step: StepCtx<'r>,
-    arena: &'r mut [u8],
+    arena: Regions<'r>,
 }
 
 /// Operands of one step, borrowed at once.
@@ -32,31 +33,9 @@ pub struct Views<'v> {
     scratch: &'v mut [u8],
 }
 
-/// Spans of the arena to borrow; equal spans share a slot.
-struct Spans {
-    ranges: [Range<usize>; SLOTS],
-    used: usize,
-}
-
-impl Spans {
-    fn new() -> Self {
-        Spans { ranges: [const { 0..0 }; SLOTS], used: 0 }
-    }
-
-    /// Slot of this span, if one is left.
-    fn slot(&mut self, range: Range<usize>) -> Option<usize> {
-        if let Some(found) = self.ranges.iter().take(self.used).position(|r| *r == range) {
-            return Some(found);
-        }
-        *self.ranges.get_mut(self.used)? = range;
-        self.used += 1;
-        Some(self.used - 1)
-    }
-}
-
 impl<'r> RunCtx<'r> {
     /// A step in its arena.
-    pub fn new(step: StepCtx<'r>, arena: &'r mut [u8]) -> Self {
+    pub fn new(step: StepCtx<'r>, arena: Regions<'r>) -> Self {
         RunCtx { step, arena }
     }
 
@@ -83,49 +62,41 @@ impl<'r> RunCtx<'r> {
         let step = self.step;
         let (artifact, record) = (step.artifact(), step.step());
         let bad = step.bad();
-        let mut spans = Spans::new();
-        let mut output_slots = [None; MAX_OUTPUTS];
-        for (slot, &tensor) in output_slots.iter_mut().zip(record.outputs) {
-            *slot = Some(spans.slot(artifact.tensor(tensor as usize)?.range()).ok_or(bad)?);
+        let mut spans = [const { 0..0 }; SLOTS];
+        let (input_spans, other_spans) = spans.split_at_mut(MAX_INPUTS);
+        let (scratch_span, output_spans) = other_spans.split_at_mut(1);
+        for (span, &tensor) in output_spans.iter_mut().zip(record.outputs) {
+            *span = artifact.tensor(tensor as usize)?.range();
+        }
+        for span in scratch_span {
+            let start = record.record.scratch as usize;
+            *span = start..start.saturating_add(record.record.scratch_bytes as usize);
         }
         let replaced = step.in_place().and_then(|i| record.inputs.get(i)).copied().unwrap_or(NO_OPERAND);
+        let operands = record.inputs.get(inputs.start..).unwrap_or(&[]);
+        let operands = operands.get(..inputs.len()).unwrap_or(operands);
+        // An operand given twice is borrowed once.
+        let first = |tensor: u16| operands.iter().position(|&t| t == tensor).unwrap_or(0);
         let mut inputs_seen: [&[u8]; MAX_INPUTS] = [&[]; MAX_INPUTS];
-        let mut input_slots = [None; MAX_INPUTS];
-        let operands = record.inputs.get(inputs.start..).unwrap_or(&[]).iter().take(inputs.len());
-        for ((seen, slot), &tensor) in inputs_seen.iter_mut().zip(&mut input_slots).zip(operands) {
+        for ((i, &tensor), (seen, span)) in operands.iter().enumerate().zip(inputs_seen.iter_mut().zip(input_spans)) {
             if tensor == NO_OPERAND || tensor == replaced {
                 continue;
             }
             let view = artifact.tensor(tensor as usize)?;
+            let range = view.range();
             if view.is_const() {
-                *seen = artifact.weights().get(view.range()).ok_or(bad)?;
-            } else {
-                *slot = Some(spans.slot(view.range()).ok_or(bad)?);
+                *seen = step.weights(range.start, view.bytes()).ok_or(bad)?;
+            } else if first(tensor) == i {
+                *span = range;
             }
         }
-        let scratch = record.record.scratch as usize;
-        let scratch_bytes = record.record.scratch_bytes as usize;
-        let scratch_slot = match scratch_bytes {
-            0 => None,
-            n => Some(spans.slot(scratch..scratch.saturating_add(n)).ok_or(bad)?),
-        };
-
-        let mut slices = self.arena.get_disjoint_mut(spans.ranges).map_err(|_| bad)?.map(Some);
-        let mut outputs: [&mut [u8]; MAX_OUTPUTS] = [&mut [], &mut [], &mut []];
-        for (out, slot) in outputs.iter_mut().zip(output_slots) {
-            if let Some(slot) = slot {
-                *out = slices.get_mut(slot).and_then(Option::take).ok_or(bad)?;
-            }
-        }
-        let scratch = match scratch_slot {
-            None => &mut [][..],
-            Some(slot) => slices.get_mut(slot).and_then(Option::take).ok_or(bad)?,
-        };
-        // What is left is only read.
-        let shared = slices.map(|s| s.map(|s| &*s));
-        for (seen, slot) in inputs_seen.iter_mut().zip(input_slots) {
-            if let Some(slot) = slot {
-                *seen = shared.get(slot).copied().flatten().ok_or(bad)?;
+        let mut slices: [&mut [u8]; SLOTS] = Default::default();
+        self.arena.disjoint(&spans, &mut slices).ok_or(bad)?;
+        let [a, b, c, d, e, scratch, outputs @ ..] = slices;
+        let lent: [&[u8]; MAX_INPUTS] = [a, b, c, d, e];
+        for (&tensor, seen) in operands.iter().zip(&mut inputs_seen) {
+            if let Some(lent) = lent.get(first(tensor)).filter(|lent| !lent.is_empty()) {
+                *seen = lent;
             }
         }
         Ok(Views { step, inputs: inputs_seen, outputs, scratch })

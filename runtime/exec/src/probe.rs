@@ -3,7 +3,7 @@
 use selvedge_core::Error;
 use selvedge_core::artifact::TensorView;
 
-use crate::StepCtx;
+use crate::{Regions, StepCtx};
 
 /// Sees every step of [`Session::run_probed`](crate::Session::run_probed): for calibration,
 /// comparison layer by layer, time by step.
@@ -21,11 +21,11 @@ pub trait Probe {
 #[derive(Debug)]
 pub struct StepOutputs<'p> {
     step: StepCtx<'p>,
-    arena: &'p mut [u8],
+    arena: Regions<'p>,
 }
 
 impl<'p> StepOutputs<'p> {
-    pub(crate) fn new(step: StepCtx<'p>, arena: &'p mut [u8]) -> Self {
+    pub(crate) fn new(step: StepCtx<'p>, arena: Regions<'p>) -> Self {
         StepOutputs { step, arena }
     }
 

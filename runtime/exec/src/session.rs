@@ -4,7 +4,7 @@ use selvedge_core::artifact::StepRecord;
 use selvedge_core::{Artifact, Error, ErrorKind};
 use selvedge_kernels::IsaKind;
 
-use crate::{Backend, Cpu, InputMut, OpEntry, Output, Probe, StepCtx, StepOutputs, ops, validate};
+use crate::{Backend, Cpu, InputMut, OpEntry, Output, Probe, Regions, StepCtx, StepOutputs, ops, validate};
 
 /// How far a stepped run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +23,15 @@ pub enum Progress {
 /// the memory of an input once it has been read.
 #[derive(Debug)]
 pub struct Session<'a> {
-    artifact: Artifact<'a>,
-    arena: &'a mut [u8],
-    cpu: Cpu,
+    pub(crate) artifact: Artifact<'a>,
+    pub(crate) arena: Regions<'a>,
+    pub(crate) cpu: Cpu,
     /// The step a stepped run goes on with.
-    next: Option<usize>,
+    pub(crate) next: Option<usize>,
 }
 
 /// Passes the arena, so that the probe sees the step's outputs.
-struct Unprobed;
+pub(crate) struct Unprobed;
 
 impl Probe for Unprobed {
     fn after_step(&mut self, _: &StepCtx<'_>, _: &mut StepOutputs<'_>) {}
@@ -42,7 +42,8 @@ impl<'a> Session<'a> {
     /// (with the feature `std`), else on the best of this CPU.
     ///
     /// The arena holds at least [`Artifact::arena_bytes`] bytes and starts at a multiple of 16
-    /// ([`Arena`](crate::Arena) does).
+    /// ([`Arena`](crate::Arena) does). An artifact compiled for two memory regions runs in one
+    /// that holds both.
     ///
     /// # Errors
     /// [`ErrorKind::ArenaTooSmall`] (detail: bytes needed), [`ErrorKind::MisalignedArena`],
@@ -59,8 +60,30 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Session::new`].
     pub fn with_ops(artifact: Artifact<'a>, arena: &'a mut [u8], table: &'static [OpEntry]) -> Result<Self, Error> {
+        validate::memory(arena, artifact.arena_bytes())?;
+        Self::build(artifact, Regions::one(arena), table)
+    }
+
+    /// A session whose arena lies in two memories, such as tightly coupled RAM and SDRAM, for an
+    /// artifact compiled with `--memory`. One without regions lies wholly in the first.
+    ///
+    /// The regions hold at least [`Artifact::region_bytes`] bytes each and start at a multiple of
+    /// 16; of no bytes, the second may be empty.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; [`ErrorKind::ArenaTooSmall`] has the bytes of the region that is.
+    pub fn with_regions(
+        artifact: Artifact<'a>,
+        [first, second]: [&'a mut [u8]; 2],
+        table: &'static [OpEntry],
+    ) -> Result<Self, Error> {
+        let arena = validate::regions(&artifact, first, second)?;
+        Self::build(artifact, arena, table)
+    }
+
+    fn build(artifact: Artifact<'a>, arena: Regions<'a>, table: &'static [OpEntry]) -> Result<Self, Error> {
         let cpu = Cpu::new(table)?;
-        validate::validate(&artifact, &cpu, arena)?;
+        validate::validate(&artifact, &cpu)?;
         Ok(Session { artifact, arena, cpu, next: None })
     }
 
@@ -119,8 +142,9 @@ impl<'a> Session<'a> {
         let no_such = Error::new(ErrorKind::NoSuchIo).with(i);
         let index = *self.artifact.outputs().get(i).ok_or(no_such)?;
         let tensor = self.artifact.tensor(index as usize)?;
-        let memory = if tensor.is_const() { self.artifact.weights() } else { &*self.arena };
-        let bytes = memory.get(tensor.range()).ok_or(no_such)?;
+        let range = tensor.range();
+        let bytes = if tensor.is_const() { self.artifact.weights().get(range) } else { self.arena.get(range) };
+        let bytes = bytes.ok_or(no_such)?;
         Ok(Output::new(tensor, bytes))
     }
 
@@ -142,8 +166,8 @@ impl<'a> Session<'a> {
         for index in 0..self.artifact.step_count() {
             let step = StepCtx::new(&self.artifact, index)?;
             probe.before_step(&step);
-            self.cpu.run(&step, self.arena)?;
-            probe.after_step(&step, &mut StepOutputs::new(step, self.arena));
+            self.cpu.run(&step, &mut self.arena)?;
+            probe.after_step(&step, &mut StepOutputs::new(step, self.arena.reborrow()));
         }
         Ok(())
     }
@@ -176,7 +200,7 @@ impl<'a> Session<'a> {
         let last = first.saturating_add(budget).min(self.artifact.step_count());
         for index in first..last {
             let step = StepCtx::new(&self.artifact, index)?;
-            self.cpu.run(&step, self.arena)?;
+            self.cpu.run(&step, &mut self.arena)?;
         }
         if last == self.artifact.step_count() {
             return Ok(Progress::Done);
@@ -205,16 +229,16 @@ impl<'a> Session<'a> {
         for index in 0..self.artifact.step_count() {
             let step = StepCtx::new(&self.artifact, index)?;
             if backend.claims(&step) {
-                backend.run_step(&step, self.arena)?;
+                backend.run_step(&step, &mut self.arena)?;
                 away = true;
                 continue;
             }
             if core::mem::take(&mut away) {
-                backend.flush(&self.artifact, self.arena)?;
+                backend.flush(&self.artifact, &mut self.arena)?;
             }
-            self.cpu.run(&step, self.arena)?;
+            self.cpu.run(&step, &mut self.arena)?;
         }
-        if away { backend.flush(&self.artifact, self.arena) } else { Ok(()) }
+        if away { backend.flush(&self.artifact, &mut self.arena) } else { Ok(()) }
     }
 
     /// Records of the steps, in execution order.
@@ -222,7 +246,7 @@ impl<'a> Session<'a> {
         (0..self.artifact.step_count()).filter_map(|i| self.artifact.step(i).ok()).map(|s| s.record)
     }
 
-    fn idle(&self) -> Result<(), Error> {
+    pub(crate) fn idle(&self) -> Result<(), Error> {
         match self.next {
             None => Ok(()),
             Some(step) => Err(Error::new(ErrorKind::Busy).at_step(step)),

@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 use bytemuck::Pod;
 use selvedge_core::artifact::{NO_OPERAND, Step, TensorView, step_flags};
 use selvedge_core::{Artifact, DType, Error, ErrorKind};
-use zerocopy::{FromBytes, Immutable};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 /// One step of an artifact. Every accessor is checked and gives an error at this step.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,9 @@ pub struct StepCtx<'a> {
     artifact: &'a Artifact<'a>,
     step: Step<'a>,
     index: usize,
+    /// The weights section from `base` on.
+    weights: &'a [u8],
+    base: usize,
 }
 
 impl<'a> StepCtx<'a> {
@@ -21,7 +24,17 @@ impl<'a> StepCtx<'a> {
     /// # Errors
     /// [`ErrorKind::OutOfBounds`] at the step.
     pub fn new(artifact: &'a Artifact<'a>, index: usize) -> Result<Self, Error> {
-        Ok(StepCtx { artifact, step: artifact.step(index)?, index })
+        Self::with_weights(artifact, index, artifact.weights(), 0)
+    }
+
+    /// A step that sees only the weights from `base` on.
+    pub(crate) fn with_weights(
+        artifact: &'a Artifact<'a>,
+        index: usize,
+        weights: &'a [u8],
+        base: usize,
+    ) -> Result<Self, Error> {
+        Ok(StepCtx { artifact, step: artifact.step(index)?, index, weights, base })
     }
 
     /// The artifact the step belongs to.
@@ -85,7 +98,13 @@ impl<'a> StepCtx<'a> {
     /// # Errors
     /// [`ErrorKind::BadStep`], [`ErrorKind::BadTensor`].
     pub fn input(&self, i: usize) -> Result<TensorView<'a>, Error> {
-        self.optional_input(i)?.ok_or(self.bad())
+        self.operand(self.step.inputs, i, None)
+    }
+
+    /// No artifact has a tensor [`NO_OPERAND`].
+    fn operand(&self, operands: &[u16], i: usize, dtype: Option<DType>) -> Result<TensorView<'a>, Error> {
+        let tensor = operands.get(i).and_then(|&tensor| self.artifact.decode(tensor as usize));
+        tensor.filter(|tensor| dtype.is_none_or(|dtype| tensor.dtype == dtype)).ok_or_else(|| self.bad())
     }
 
     /// The tensor of an input that may be left out.
@@ -104,8 +123,7 @@ impl<'a> StepCtx<'a> {
     /// # Errors
     /// [`ErrorKind::BadStep`], [`ErrorKind::BadTensor`].
     pub fn output(&self, i: usize) -> Result<TensorView<'a>, Error> {
-        let tensor = self.step.outputs.get(i).ok_or(self.bad())?;
-        self.artifact.tensor(*tensor as usize)
+        self.operand(self.step.outputs, i, None)
     }
 
     /// An input of this element type.
@@ -113,9 +131,7 @@ impl<'a> StepCtx<'a> {
     /// # Errors
     /// [`ErrorKind::BadStep`], [`ErrorKind::BadTensor`].
     pub fn input_of(&self, i: usize, dtype: DType) -> Result<TensorView<'a>, Error> {
-        let tensor = self.input(i)?;
-        self.require(tensor.dtype == dtype)?;
-        Ok(tensor)
+        self.operand(self.step.inputs, i, Some(dtype))
     }
 
     /// An output of this element type.
@@ -123,16 +139,14 @@ impl<'a> StepCtx<'a> {
     /// # Errors
     /// [`ErrorKind::BadStep`], [`ErrorKind::BadTensor`].
     pub fn output_of(&self, i: usize, dtype: DType) -> Result<TensorView<'a>, Error> {
-        let tensor = self.output(i)?;
-        self.require(tensor.dtype == dtype)?;
-        Ok(tensor)
+        self.operand(self.step.outputs, i, Some(dtype))
     }
 
     /// Parameter struct at the front of the step's parameters.
     ///
     /// # Errors
     /// [`ErrorKind::BadStep`].
-    pub fn params<P: FromBytes + Immutable>(&self) -> Result<P, Error> {
+    pub fn params<P: FromBytes + Immutable + KnownLayout>(&self) -> Result<&'a P, Error> {
         self.params_at(0)
     }
 
@@ -140,9 +154,15 @@ impl<'a> StepCtx<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::BadStep`].
-    pub fn params_at<P: FromBytes + Immutable>(&self, offset: usize) -> Result<P, Error> {
-        let bytes = self.step.params.get(offset..).ok_or(self.bad())?;
-        P::read_from_prefix(bytes).map(|(params, _)| params).map_err(|_| self.bad())
+    pub fn params_at<P: FromBytes + Immutable + KnownLayout>(&self, offset: usize) -> Result<&'a P, Error> {
+        let bytes = self.step.params.get(offset..).and_then(|bytes| bytes.get(..size_of::<P>()));
+        bytes.and_then(|bytes| P::ref_from_bytes(bytes).ok()).ok_or_else(|| self.bad())
+    }
+
+    /// `bytes` of the weights section, `start` bytes from its start; `None` where they reach out
+    /// of what is in memory.
+    pub fn weights(&self, start: usize, bytes: usize) -> Option<&'a [u8]> {
+        self.weights.get(start.checked_sub(self.base)?..)?.get(..bytes)
     }
 
     /// `count` values of the weights section, `offset` bytes from its start.
@@ -150,13 +170,8 @@ impl<'a> StepCtx<'a> {
     /// # Errors
     /// [`ErrorKind::BadStep`] where they reach out of the section or are misaligned.
     pub fn array<T: Pod>(&self, offset: u32, count: usize) -> Result<&'a [T], Error> {
-        let start = offset as usize;
-        let bytes = count
-            .checked_mul(size_of::<T>())
-            .and_then(|n| start.checked_add(n))
-            .and_then(|end| self.artifact.weights().get(start..end))
-            .ok_or(self.bad())?;
-        bytemuck::try_cast_slice(bytes).map_err(|_| self.bad())
+        let bytes = self.weights(offset as usize, count.saturating_mul(size_of::<T>()));
+        bytes.and_then(|bytes| bytemuck::try_cast_slice(bytes).ok()).ok_or_else(|| self.bad())
     }
 
     /// Checks that the plan gives the step at least this many bytes of scratch.

@@ -4,7 +4,7 @@ mod support;
 use selvedge_core::params::Concat;
 use selvedge_core::params::Rescale;
 use selvedge_core::{Artifact, DType, Error, ErrorKind, Format, OpCode};
-use selvedge_exec::{Backend, Probe, Progress, Session, StepCtx, StepOutputs};
+use selvedge_exec::{Backend, Probe, Progress, Regions, Session, StepCtx, StepOutputs};
 use selvedge_kernels::IsaKind;
 use support::layers::{add, conv3x3, dense};
 use support::{Aligned, Program, as_i8, i8s, params};
@@ -220,12 +220,12 @@ impl Backend for Ones {
         step.index() == self.step
     }
 
-    fn run_step(&mut self, step: &StepCtx<'_>, arena: &mut [u8]) -> Result<(), Error> {
-        arena[step.output(0)?.range()].fill(1);
+    fn run_step(&mut self, step: &StepCtx<'_>, arena: &mut Regions<'_>) -> Result<(), Error> {
+        arena.get_mut(step.output(0)?.range()).ok_or(step.bad())?.fill(1);
         Ok(())
     }
 
-    fn flush(&mut self, _: &Artifact<'_>, _: &mut [u8]) -> Result<(), Error> {
+    fn flush(&mut self, _: &Artifact<'_>, _: &mut Regions<'_>) -> Result<(), Error> {
         self.flushed += 1;
         Ok(())
     }

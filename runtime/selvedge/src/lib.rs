@@ -47,11 +47,11 @@ mod tables;
 #[cfg(feature = "std")]
 pub use aligned::AlignedBuf;
 #[doc(hidden)]
-pub use embed::{Aligned, arena_bytes};
+pub use embed::{Aligned, check_weights, region_bytes};
 pub use selvedge_core::artifact::{self, Artifact, TensorView};
 pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
 pub use selvedge_exec::{
-    Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, RunCtx, Session, StepCtx, StepOutputs, Views,
-    kernel_name, ops as op,
+    Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, Regions, RunCtx, Session, StagedSession,
+    StepCtx, StepOutputs, Views, WeightSource, kernel_name, ops as op,
 };
 pub use selvedge_kernels::{Isa, IsaKind, IsaUnavailable, best as best_isa};

@@ -1,6 +1,8 @@
-//! The macros of the façade, on an artifact made by hand (`empty.slvg`: one int8 input of two
-//! elements that is also the output, no step).
-use selvedge::{AlignedBuf, Arena, Artifact, ErrorKind, Session, ops};
+//! The macros of the façade, on artifacts made by hand. `empty.slvg`: one int8 input of two
+//! elements that is also the output, no step. `split.slvg` and `split.weights`: two elements
+//! through a table that gives −1 − q; input in a first region of 16 bytes, output and the staged
+//! table in the second.
+use selvedge::{AlignedBuf, Arena, Artifact, ErrorKind, Session, StagedSession, ops};
 
 selvedge::model!(
     /// An artifact without steps.
@@ -27,6 +29,39 @@ selvedge::model!(mod built = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/empty.s
 #[test]
 fn model_takes_a_path_known_when_the_crate_is_built() {
     assert_eq!((built::BYTES, built::ARENA_BYTES), (empty::BYTES, empty::ARENA_BYTES));
+}
+
+selvedge::model!(mod split = "split.slvg", #[unsafe(link_section = ".external")] weights = "split.weights");
+selvedge::model!(mod head = "split.slvg", weights = elsewhere);
+
+#[test]
+fn model_embeds_a_split_artifact_for_two_regions() {
+    assert_eq!(
+        (split::REGION_BYTES, split::ARENA_BYTES, empty::REGION_BYTES),
+        ([16, 272], 288, [empty::ARENA_BYTES, 0])
+    );
+    assert_eq!((split::WEIGHTS.as_ptr() as usize % 64, split::HEAD.as_ptr() as usize % 64), (0, 0));
+    let mut fast = Arena::<{ split::REGION_BYTES[0] }>::new();
+    let mut slow = Arena::<{ split::REGION_BYTES[1] }>::new();
+    let model = Artifact::parse_split(split::HEAD, split::WEIGHTS).unwrap();
+    model.verify_digest().unwrap();
+    let mut session = Session::with_regions(model, [&mut fast, &mut slow], ops![Table<I8>]).unwrap();
+    session.input(0).unwrap().copy_from_i8(&[3, -4]).unwrap();
+    session.run().unwrap();
+    assert_eq!(session.output(0).unwrap().as_i8().unwrap(), [-4, 3]);
+}
+
+#[test]
+fn model_embeds_a_head_whose_weights_are_read_step_by_step() {
+    let mut fast = Arena::<{ head::REGION_BYTES[0] }>::new();
+    let mut slow = Arena::<{ head::REGION_BYTES[1] }>::new();
+    let model = Artifact::parse_head(head::HEAD).unwrap();
+    let mut session = StagedSession::new(model, [&mut fast, &mut slow], ops![Table<I8>], split::WEIGHTS).unwrap();
+    session.verify_digest().unwrap();
+    session.input(0).unwrap().copy_from_i8(&[3, -4]).unwrap();
+    session.run().unwrap();
+    assert_eq!(session.output(0).unwrap().as_i8().unwrap(), [-4, 3]);
+    assert_eq!(Artifact::parse(head::HEAD).unwrap_err().kind(), ErrorKind::Truncated);
 }
 
 #[test]

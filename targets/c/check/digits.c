@@ -22,26 +22,15 @@ static void image(float *pixels, int index) {
     }
 }
 
-static void classify(const memory *m, const char *name, const uint8_t *model, size_t model_bytes) {
+static void classify_images(const memory *m) {
     static float pixels[DIGITS_PIXELS];
     static uint8_t output[4 * DIGITS_CLASSES];
-    selvedge_artifact_info artifact;
     selvedge_tensor_info info;
     uint32_t label = 0, i;
     int n;
 
-    EXPECT(selvedge_artifact_inspect(model, model_bytes, &artifact), SELVEDGE_OK);
-    EXPECT(selvedge_artifact_verify(model, model_bytes), SELVEDGE_OK);
-    EXPECT(selvedge_session_init(m->session, sizeof(selvedge_session), model, model_bytes, m->arena, m->arena_bytes),
-           SELVEDGE_OK);
     EXPECT(selvedge_output_info(m->session, 0, &info), SELVEDGE_OK);
     EXPECT_TRUE(info.bytes <= sizeof output);
-    put(name);
-    put(": ");
-    put_number((uint32_t)model_bytes);
-    put(" bytes, arena ");
-    put_number(artifact.arena_bytes);
-    put("\n");
     for (n = 0; n < DIGITS_IMAGES; n++) {
         image(pixels, n);
         EXPECT(selvedge_write_f32(m->session, 0, pixels, DIGITS_PIXELS), SELVEDGE_OK);
@@ -60,9 +49,79 @@ static void classify(const memory *m, const char *name, const uint8_t *model, si
     }
 }
 
+static void classify(const memory *m, const char *name, const uint8_t *model, size_t model_bytes) {
+    selvedge_artifact_info artifact;
+
+    EXPECT(selvedge_artifact_inspect(model, model_bytes, &artifact), SELVEDGE_OK);
+    EXPECT(selvedge_artifact_verify(model, model_bytes), SELVEDGE_OK);
+    EXPECT(selvedge_session_init(m->session, sizeof(selvedge_session), model, model_bytes, m->arena, m->arena_bytes),
+           SELVEDGE_OK);
+    put(name);
+    put(": ");
+    put_number((uint32_t)model_bytes);
+    put(" bytes, arena ");
+    put_number(artifact.arena_bytes);
+    put("\n");
+    classify_images(m);
+}
+
+/* From two regions, with the weights in memory of their own. */
+static selvedge_status init_split(const memory *m, const void *weights, void *slow, size_t slow_bytes) {
+    return selvedge_session_init_split(m->session, sizeof(selvedge_session), digits_head, sizeof digits_head, weights,
+                                       sizeof digits_weights, m->arena, DIGITS_FAST_BYTES, slow, slow_bytes);
+}
+
+static void classify_split(const memory *m) {
+    static SELVEDGE_ALIGNED uint8_t slow[DIGITS_SLOW_BYTES];
+    static SELVEDGE_ALIGNED uint8_t other[sizeof digits_weights];
+    uint32_t fast_bytes = 0, slow_bytes = 0, n = 0;
+    selvedge_artifact_info artifact;
+    selvedge_error error;
+    size_t i;
+
+    EXPECT(selvedge_artifact_regions(digits_head, sizeof digits_head, &fast_bytes, &slow_bytes), SELVEDGE_OK);
+    EXPECT_TRUE(fast_bytes == DIGITS_FAST_BYTES && slow_bytes == DIGITS_SLOW_BYTES);
+    EXPECT(selvedge_artifact_regions(digits_head, sizeof digits_head, &fast_bytes, NULL), SELVEDGE_NULL_POINTER);
+    EXPECT(selvedge_artifact_regions(digits_model, sizeof digits_model, &fast_bytes, &slow_bytes), SELVEDGE_OK);
+    EXPECT_TRUE(fast_bytes == DIGITS_ARENA_BYTES && slow_bytes == 0);
+    EXPECT(selvedge_artifact_inspect(digits_head, sizeof digits_head, &artifact), SELVEDGE_TRUNCATED);
+    for (i = 0; i < sizeof digits_weights; i++) {
+        other[i] = digits_weights[i];
+    }
+    other[32] ^= 1;
+    EXPECT(selvedge_split_verify(digits_head, sizeof digits_head, other, sizeof other), SELVEDGE_WEIGHTS_MISMATCH);
+    EXPECT(init_split(m, other, slow, sizeof slow), SELVEDGE_WEIGHTS_MISMATCH);
+    other[32] ^= 1;
+    other[64] ^= 1;
+    EXPECT(selvedge_split_verify(digits_head, sizeof digits_head, other, sizeof other), SELVEDGE_DIGEST_MISMATCH);
+    EXPECT(init_split(m, NULL, slow, sizeof slow), SELVEDGE_NULL_POINTER);
+    EXPECT(init_split(m, digits_weights, slow, sizeof slow - 1), SELVEDGE_ARENA_TOO_SMALL);
+    EXPECT(selvedge_last_error(m->session, &error), SELVEDGE_OK);
+    EXPECT_TRUE(error.detail == DIGITS_SLOW_BYTES);
+    EXPECT(init_split(m, digits_weights, NULL, 0), SELVEDGE_ARENA_TOO_SMALL);
+    EXPECT(init_split(m, digits_weights, NULL, 1), SELVEDGE_NULL_POINTER);
+    EXPECT(init_split(m, digits_weights, m->arena, sizeof slow), SELVEDGE_OVERLAPPING_MEMORY);
+    EXPECT(selvedge_session_init_regions(m->session, sizeof(selvedge_session), digits_model, sizeof digits_model,
+                                         m->arena, m->arena_bytes, NULL, 0),
+           SELVEDGE_OK);
+    EXPECT(selvedge_split_verify(digits_head, sizeof digits_head, digits_weights, sizeof digits_weights), SELVEDGE_OK);
+    EXPECT(init_split(m, digits_weights, slow, sizeof slow), SELVEDGE_OK);
+    EXPECT(selvedge_argmax(m->session, 0, (uint32_t *)(void *)slow), SELVEDGE_OVERLAPPING_MEMORY);
+    EXPECT(selvedge_argmax(m->session, 0, &n), SELVEDGE_NOT_RUN);
+    put("digits, split: ");
+    put_number((uint32_t)(sizeof digits_head + sizeof digits_weights));
+    put(" bytes, fast ");
+    put_number(DIGITS_FAST_BYTES);
+    put(", slow ");
+    put_number(DIGITS_SLOW_BYTES);
+    put("\n");
+    classify_images(m);
+}
+
 void check_digits(const memory *m) {
     classify(m, "digits", digits_model, sizeof digits_model);
     classify(m, "digits_i8", digits_i8_model, sizeof digits_i8_model);
+    classify_split(m);
 }
 
 static selvedge_status init(const memory *m) {

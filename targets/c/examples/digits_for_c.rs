@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use selvedge::Artifact;
+use selvedge::{AlignedBuf, Artifact};
 use selvedge_compiler::inspect::summarize;
 use selvedge_zoo::digits;
 
@@ -33,18 +33,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(header, "#define {}_ARENA_BYTES {arena}", name.to_uppercase())?;
         array(&mut header, &format!("{name}_model"), &artifact)?;
         writeln!(expected, "{name}: {} bytes, arena {arena}", artifact.len())?;
-        for (i, (class, bytes)) in support::expected(&artifact, IMAGES).iter().enumerate() {
-            let bytes: String = bytes.iter().map(|b| format!(" {b:02x}")).collect();
-            writeln!(expected, "image {i}: class {class}, output{bytes}")?;
-        }
+        lines(&mut expected, &artifact)?;
         for step in summarize(&view, &|_, _| String::new())?.steps {
             ops.insert(step.op.split_once('>').map_or(step.op.clone(), |(op, _)| format!("{op}>")));
         }
     }
+    let (head, weights) = support::split();
+    let [fast, slow] = Artifact::parse_head(&head)?.region_bytes();
+    writeln!(header, "#define DIGITS_FAST_BYTES {fast}\n#define DIGITS_SLOW_BYTES {slow}")?;
+    array(&mut header, "digits_head", &head)?;
+    array(&mut header, "digits_weights", &weights)?;
+    writeln!(expected, "digits, split: {} bytes, fast {fast}, slow {slow}", head.len() + weights.len())?;
+    lines(&mut expected, &support::artifact())?;
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("digits.h"), header)?;
     fs::write(folder.join("expected.txt"), expected)?;
     fs::write(folder.join("digits.ops"), ops.into_iter().collect::<Vec<_>>().join(","))?;
+    Ok(())
+}
+
+/// What the artifact makes of the images.
+fn lines(expected: &mut String, artifact: &AlignedBuf) -> std::fmt::Result {
+    for (i, (class, bytes)) in support::expected(artifact, IMAGES).iter().enumerate() {
+        let bytes: String = bytes.iter().map(|b| format!(" {b:02x}")).collect();
+        writeln!(expected, "image {i}: class {class}, output{bytes}")?;
+    }
     Ok(())
 }
 

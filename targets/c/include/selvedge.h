@@ -84,7 +84,7 @@ typedef enum selvedge_status {
     SELVEDGE_BAD_TENSOR = 8,          /* a tensor record is not valid (detail: tensor) */
 
     /* The arena. */
-    SELVEDGE_ARENA_TOO_SMALL = 9,   /* detail: bytes needed */
+    SELVEDGE_ARENA_TOO_SMALL = 9,   /* detail: bytes needed, of a region those of that region */
     SELVEDGE_MISALIGNED_ARENA = 10, /* does not start at a multiple of SELVEDGE_ALIGNMENT */
 
     /* The program in the artifact. */
@@ -103,6 +103,12 @@ typedef enum selvedge_status {
     SELVEDGE_INDEX_OUT_OF_RANGE = 21, /* an index the model computed is out of range (step, op) */
     SELVEDGE_BUSY = 22,               /* a stepped run is under way: finish or reset it first */
     SELVEDGE_NO_SUCH_ISA = 23,        /* hosts: SELVEDGE_ISA names what this CPU lacks */
+
+    /* Weights in a file of their own. */
+    SELVEDGE_WEIGHTS_MISMATCH = 24, /* the weights belong to another artifact */
+    /* Weights that are read step by step, which this interface does not do. */
+    SELVEDGE_NOT_STAGED = 25,    /* the artifact's weights cannot be read step by step */
+    SELVEDGE_WEIGHT_SOURCE = 26, /* reading the weights failed (detail: the source's) */
 
     /* The calls of this interface. */
     SELVEDGE_NULL_POINTER = 256,       /* a pointer is null */
@@ -216,6 +222,20 @@ selvedge_status selvedge_artifact_inspect(const void *artifact, size_t artifact_
  */
 selvedge_status selvedge_artifact_verify(const void *artifact, size_t artifact_bytes);
 
+/*
+ * The same for an artifact in two files (compile --weights-file): the head, and the weights file.
+ * Errors: as selvedge_artifact_verify, and WEIGHTS_MISMATCH (the files are of two compilations).
+ */
+selvedge_status selvedge_split_verify(const void *head, size_t head_bytes, const void *weights, size_t weights_bytes);
+
+/*
+ * Bytes of the arena's two regions (compile --memory fast=BYTES,slow=BYTES), of an artifact or of
+ * a head; the second is 0 where the arena is one. Errors: as selvedge_artifact_inspect, and
+ * MISALIGNED_DATA for either pointer.
+ */
+selvedge_status selvedge_artifact_regions(const void *artifact, size_t artifact_bytes, uint32_t *fast_bytes,
+                                          uint32_t *slow_bytes);
+
 /* Sessions. */
 
 /*
@@ -228,6 +248,26 @@ selvedge_status selvedge_artifact_verify(const void *artifact, size_t artifact_b
  */
 selvedge_status selvedge_session_init(selvedge_session *session, size_t session_bytes, const void *artifact,
                                       size_t artifact_bytes, void *arena, size_t arena_bytes);
+
+/*
+ * The same with the arena in two memories, such as tightly coupled RAM and SDRAM, of at least the
+ * bytes that selvedge_artifact_regions gives. Both start at a multiple of SELVEDGE_ALIGNMENT and
+ * are subject to what is said of the arena; of no bytes, `slow` may be null.
+ * Errors: as selvedge_session_init.
+ */
+selvedge_status selvedge_session_init_regions(selvedge_session *session, size_t session_bytes, const void *artifact,
+                                              size_t artifact_bytes, void *fast, size_t fast_bytes, void *slow,
+                                              size_t slow_bytes);
+
+/*
+ * The same with the weights in a memory of their own, such as flash that is mapped into the address
+ * space: `head` is the artifact that was compiled with --weights-file, `weights` that file. Both
+ * start at a multiple of SELVEDGE_ALIGNMENT and stay unchanged until the session ends.
+ * Errors: as selvedge_session_init, and WEIGHTS_MISMATCH (the files are of two compilations).
+ */
+selvedge_status selvedge_session_init_split(selvedge_session *session, size_t session_bytes, const void *head,
+                                            size_t head_bytes, const void *weights, size_t weights_bytes, void *fast,
+                                            size_t fast_bytes, void *slow, size_t slow_bytes);
 
 /*
  * Ends a session; artifact and arena are the caller's again. There is nothing to free.

@@ -43,6 +43,21 @@ pub(crate) unsafe fn parse<'a>(artifact: *const c_void, bytes: usize) -> Result<
     Ok(Artifact::parse(bytes)?)
 }
 
+/// Parses an artifact whose weights lie in a memory of their own.
+///
+/// # Safety
+/// As [`parse`], for both.
+pub(crate) unsafe fn parse_split<'a>(
+    (head, head_bytes): (*const c_void, usize),
+    (weights, weights_bytes): (*const c_void, usize),
+) -> Result<Artifact<'a>, Failure> {
+    // SAFETY: as the caller promises.
+    let head = unsafe { memory::slice(head.cast::<u8>(), head_bytes) }?;
+    // SAFETY: as the caller promises.
+    let weights = unsafe { memory::slice(weights.cast::<u8>(), weights_bytes) }?;
+    Ok(Artifact::parse_split(head, weights)?)
+}
+
 /// Reads header and section table.
 ///
 /// # Safety
@@ -84,4 +99,45 @@ pub unsafe extern "C" fn selvedge_artifact_verify(artifact: *const c_void, artif
     // SAFETY: as the caller promises.
     let parsed = unsafe { parse(artifact, artifact_bytes) };
     parsed.and_then(|artifact| Ok(artifact.verify_digest()?)).into()
+}
+
+/// Compares the stored digest with that of a head and a weights file.
+///
+/// # Safety
+/// As `selvedge.h` states.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn selvedge_split_verify(
+    head: *const c_void,
+    head_bytes: usize,
+    weights: *const c_void,
+    weights_bytes: usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    let parsed = unsafe { parse_split((head, head_bytes), (weights, weights_bytes)) };
+    parsed.and_then(|artifact| Ok(artifact.verify_digest()?)).into()
+}
+
+/// Bytes of the arena's regions, of an artifact or of a head.
+///
+/// # Safety
+/// As `selvedge.h` states.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn selvedge_artifact_regions(
+    artifact: *const c_void,
+    artifact_bytes: usize,
+    fast_bytes: *mut u32,
+    slow_bytes: *mut u32,
+) -> Status {
+    let regions = || {
+        memory::pointer(fast_bytes)?;
+        memory::pointer(slow_bytes)?;
+        // SAFETY: as the caller promises.
+        let bytes = unsafe { memory::slice(artifact.cast::<u8>(), artifact_bytes) }?;
+        let [fast, slow] = Artifact::parse_head(bytes)?.region_bytes();
+        // SAFETY: as the caller promises.
+        unsafe { memory::store(fast_bytes, fast as u32) }?;
+        // SAFETY: as the caller promises.
+        unsafe { memory::store(slow_bytes, slow as u32) }
+    };
+    regions().into()
 }

@@ -59,8 +59,8 @@ impl From<Failure> for SelvedgeError {
 pub(crate) struct Fields {
     /// Addresses of the session itself.
     place: Range<usize>,
-    /// Addresses of the arena.
-    arena: Range<usize>,
+    /// Addresses of the arena's regions; the second is empty where the arena is one.
+    arena: [Range<usize>; 2],
     /// A bit for each of the first 32 inputs: written since the last run began.
     written: u32,
     /// Whether the outputs are those of the inputs last written.
@@ -90,7 +90,8 @@ impl Fields {
 
     /// Refuses memory of the caller that lies in the arena or in the session itself.
     pub fn apart(&self, memory: &Range<usize>) -> Result<(), Failure> {
-        memory::disjoint(memory, &self.arena)?;
+        memory::disjoint(memory, &self.arena[0])?;
+        memory::disjoint(memory, &self.arena[1])?;
         memory::disjoint(memory, &self.place)
     }
 }
@@ -237,15 +238,21 @@ pub(crate) unsafe fn close(session: *mut SelvedgeSession) -> Status {
 /// As [`acquire`]; the memory may hold anything.
 pub(crate) unsafe fn open(
     session: *mut SelvedgeSession,
-    body: impl FnOnce(&Range<usize>) -> Result<(Session<'static>, Range<usize>), SelvedgeError>,
+    body: impl FnOnce(&Range<usize>) -> Result<(Session<'static>, [Range<usize>; 2]), SelvedgeError>,
 ) -> Status {
     let handle = match locate(session) {
         Ok(handle) => handle,
         Err(status) => return status,
     };
     let place = session.addr()..session.addr() + size_of::<SelvedgeSession>();
-    let fields =
-        Fields { place, arena: 0..0, written: 0, outputs_valid: false, stepping: false, error: SelvedgeError::NONE };
+    let fields = Fields {
+        place,
+        arena: [0..0, 0..0],
+        written: 0,
+        outputs_valid: false,
+        stepping: false,
+        error: SelvedgeError::NONE,
+    };
     let closed = Handle { head: 0, fields, session: MaybeUninit::uninit(), tail: seal(handle, END) };
     // SAFETY: aligned memory of a session's size, as the caller promises.
     unsafe { handle.write(closed) };

@@ -17,13 +17,19 @@ mod session;
 mod status;
 mod tensors;
 
-pub use artifact::{SelvedgeArtifactInfo, selvedge_artifact_inspect, selvedge_artifact_verify};
+pub use artifact::{
+    SelvedgeArtifactInfo, selvedge_artifact_inspect, selvedge_artifact_regions, selvedge_artifact_verify,
+    selvedge_split_verify,
+};
 pub use handle::{SESSION_WORDS, SelvedgeError, SelvedgeSession};
 pub use names::{
     ABI_VERSION, selvedge_abi_version, selvedge_dtype_name, selvedge_op_name, selvedge_status_name, selvedge_version,
 };
 pub use run::{SelvedgeProgress, selvedge_reset, selvedge_run, selvedge_run_steps};
-pub use session::{selvedge_last_error, selvedge_session_end, selvedge_session_init};
+pub use session::{
+    selvedge_last_error, selvedge_session_end, selvedge_session_init, selvedge_session_init_regions,
+    selvedge_session_init_split,
+};
 pub use status::Status;
 pub use tensors::{
     SelvedgeTensorInfo, selvedge_argmax, selvedge_input_count, selvedge_input_data, selvedge_input_info,

@@ -59,6 +59,9 @@ statuses! {
         INDEX_OUT_OF_RANGE: IndexOutOfRange = 21,
         BUSY: Busy = 22,
         NO_SUCH_ISA: NoSuchIsa = 23,
+        WEIGHTS_MISMATCH: WeightsMismatch = 24,
+        NOT_STAGED: NotStaged = 25,
+        WEIGHT_SOURCE: WeightSource = 26,
     }
     own {
         OK = 0,

@@ -75,6 +75,13 @@ fn check_counter(board: &mut impl Board, empty: u64) -> Result<(), CountError> {
     Ok(())
 }
 
+/// Counts loops of known length; what an empty count reads.
+pub(crate) fn check(board: &mut impl Board) -> Result<u64, CountError> {
+    let empty = empty(board);
+    check_counter(board, empty)?;
+    Ok(empty)
+}
+
 /// Instructions of an empty count.
 fn empty(board: &mut impl Board) -> u64 {
     board.start();
@@ -94,8 +101,7 @@ fn empty(board: &mut impl Board) -> u64 {
 /// # Errors
 /// [`CountError::Counter`] before anything is counted; those of the set-up and the run.
 pub fn run(models: &[Model], arena: &mut [u8], board: &mut impl Board, out: &mut impl Write) -> Result<(), CountError> {
-    let empty = empty(board);
-    check_counter(board, empty)?;
+    let empty = check(board)?;
     let mut deepest = 0;
     for model in models {
         board.paint_stack();

@@ -7,7 +7,18 @@ use selvedge::{Error, Probe, Session, StepCtx, StepOutputs};
 use crate::Model;
 use crate::fnv::Fnv;
 
-struct Digest(Fnv);
+/// The digest of the output bytes of all steps that it was shown.
+pub(crate) struct Digest(Fnv);
+
+impl Digest {
+    pub(crate) const fn new() -> Self {
+        Digest(Fnv::new())
+    }
+
+    pub(crate) const fn value(&self) -> u64 {
+        self.0.value()
+    }
+}
 
 impl Probe for Digest {
     fn after_step(&mut self, _: &StepCtx<'_>, outputs: &mut StepOutputs<'_>) {
@@ -23,9 +34,9 @@ impl Probe for Digest {
 /// Those of the run, and of an input of another length.
 pub fn digest(session: &mut Session<'_>, input: &[u8]) -> Result<u64, Error> {
     session.input(0)?.copy_from_bytes(input)?;
-    let mut digest = Digest(Fnv::new());
+    let mut digest = Digest::new();
     session.run_probed(&mut digest)?;
-    Ok(digest.0.value())
+    Ok(digest.value())
 }
 
 /// One line of the digest file.

@@ -11,6 +11,8 @@ pub mod errors;
 mod fnv;
 #[cfg(feature = "semihosting")]
 pub mod host;
+pub mod kernels;
+pub mod regions;
 #[cfg(feature = "semihosting")]
 pub mod stack;
 

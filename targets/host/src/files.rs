@@ -1,8 +1,9 @@
 //! Artifacts and inputs (arrays, pictures, sound) from files.
 
 use crate::error::Failure;
-use selvedge::{AlignedBuf, Artifact};
+use selvedge::{AlignedBuf, Artifact, ErrorKind};
 use selvedge_compiler::data::{Array, ArrayData, read_array};
+use selvedge_compiler::split::join_weights;
 use std::path::Path;
 
 /// Reads an artifact, checks its digest, and says what a file is when it is no artifact.
@@ -14,10 +15,29 @@ pub fn open_artifact(path: &Path) -> Result<AlignedBuf, Failure> {
             "{path}: this is an ONNX model; first run `selvedge compile {path} -o OUT.slvg`"
         )));
     }
-    let file = AlignedBuf::from(&bytes[..]);
+    let mut file = AlignedBuf::from(&bytes[..]);
+    if let Ok(head) = Artifact::parse_head(&file)
+        && head.header().total_bytes as usize > bytes.len()
+    {
+        file = AlignedBuf::from(&join(path, &head, &bytes)?[..]);
+    }
     let sound = Artifact::parse(&file).and_then(|a| a.verify_digest());
     sound.map_err(|e| Failure::bad(format!("{}: {e}", path.display())))?;
     Ok(file)
+}
+
+/// The whole artifact of a head, from the weights file that its compiler wrote beside it.
+fn join(path: &Path, head: &Artifact<'_>, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let meta: Option<serde_json::Value> = head.meta().and_then(|meta| serde_json::from_str(meta).ok());
+    let name = meta.as_ref().and_then(|meta| meta.get("weights_file")?.as_str());
+    let truncated = || Failure::bad(format!("{}: {}", path.display(), selvedge::Error::from(ErrorKind::Truncated)));
+    let weights_path = path.with_file_name(name.ok_or_else(truncated)?);
+    let named = |e: &dyn std::fmt::Display| {
+        Failure::bad(format!("{} (the weights of {}): {e}", weights_path.display(), path.display()))
+    };
+    let weights = AlignedBuf::from(&std::fs::read(&weights_path).map_err(|e| named(&e))?[..]);
+    Artifact::parse_split(head.bytes(), &weights).map_err(|e| named(&e))?;
+    join_weights(bytes, &weights).ok_or_else(truncated)
 }
 
 /// Reads one input: `.npy`, `.npz[:KEY]`, `.png` or `.wav`.

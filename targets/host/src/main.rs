@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Compile an ONNX model to an artifact
-    Compile(commands::compile::Args),
+    Compile(Box<commands::compile::Args>),
     /// Show an artifact's ops, flash, arena and memory map
     Inspect(commands::inspect::Args),
     /// Run an artifact on inputs from files

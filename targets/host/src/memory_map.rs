@@ -42,8 +42,25 @@ pub fn svg(summary: &Summary, title: &str) -> String {
     for (i, t) in summary.tensors.iter().enumerate() {
         rectangle(t.defined, t.last_use.max(t.defined), t.offset, t.bytes, palette[i % palette.len()], &t.name);
     }
-    for step in summary.steps.iter().filter(|s| s.scratch_bytes > 0) {
-        rectangle(step.index + 1, step.index + 1, step.scratch_offset, step.scratch_bytes, "#d62828", "scratch");
+    for step in &summary.steps {
+        let now = step.index + 1;
+        if step.scratch_bytes > 0 {
+            rectangle(now, now, step.scratch_offset, step.scratch_bytes, "#d62828", "scratch");
+        }
+        if step.staged_bytes > 0 {
+            rectangle(now, now, step.staged_offset, step.staged_bytes, "#6c757d", "staged weights");
+        }
+    }
+    for region in summary.regions.iter().filter(|_| summary.regions.len() > 1) {
+        let (bottom, right) = (y(region.offset as f64), LEFT + WIDTH);
+        svg += &format!(
+            "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom:.1}\" y2=\"{bottom:.1}\" stroke=\"#000\" stroke-width=\"1.5\"/>\n\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" font-weight=\"bold\">{}: {} bytes</text>\n",
+            right - 4.0,
+            bottom - 4.0,
+            escape(&region.name),
+            region.bytes
+        );
     }
     for mark in 0..=4 {
         let byte = bytes * mark as f64 / 4.0;
@@ -60,7 +77,7 @@ pub fn svg(summary: &Summary, title: &str) -> String {
         );
     }
     svg + &format!(
-        "<text x=\"{LEFT}\" y=\"{:.1}\">step (inputs before the first, outputs after the last); red: scratch</text>\n</svg>\n",
+        "<text x=\"{LEFT}\" y=\"{:.1}\">step (inputs before the first, outputs after the last); red: scratch, grey: staged weights</text>\n</svg>\n",
         TOP + HEIGHT + 38.0
     )
 }

@@ -2,8 +2,10 @@
 //!
 //! usage: `device_inputs FOLDER`. Files: `models.txt` (a name a line), `NAME.slvg`,
 //! `NAME.inputs` (raw bytes, one input after the other), `NAME.ops`,
-//! `NAME.macs` (multiply-accumulates of a run). Unchanged files keep their
-//! time, so that nothing is built again.
+//! `NAME.macs` (multiply-accumulates of a run). Of the model that `regions.txt` names, compiled
+//! for two memories: `regions.slvg`, the same as `regions.head` and `regions.weights`, and
+//! `staged.head` and `staged.weights`. Unchanged files keep their time, so that nothing is built
+//! again.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -24,8 +26,9 @@ fn main() {
     };
     fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut models = device::zoo();
-    if let Some(data) = data_dir("MLPerf Tiny models on devices") {
-        models.extend(device::mlperf(&data));
+    let data = data_dir("MLPerf Tiny models on devices");
+    if let Some(data) = &data {
+        models.extend(device::mlperf(data));
     }
     let mut names = String::new();
     for model in &models {
@@ -38,5 +41,12 @@ fn main() {
         names += &format!("{}\n", model.name);
     }
     write(&folder.join("models.txt"), names.as_bytes());
+    let layouts = device::layouts(data.as_deref());
+    write(&folder.join("regions.slvg"), &layouts.regions);
+    for (name, (head, weights)) in [("regions", &layouts.split), ("staged", &layouts.staged)] {
+        write(&folder.join(format!("{name}.head")), head);
+        write(&folder.join(format!("{name}.weights")), weights);
+    }
+    write(&folder.join("regions.txt"), layouts.name.as_bytes());
     println!("{} models in {}", models.len(), folder.display());
 }

@@ -3,6 +3,7 @@
 //! `cargo run --release -p selvedge-tests --bin fuzz_artifact -- --executions 10000000`
 
 use selvedge::AlignedBuf;
+use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::{CompileOptions, compile};
 use selvedge_tests::exercise::{ARENA_LIMIT, Reached, exercise};
 use selvedge_tests::fuzz_seeds;
@@ -20,8 +21,14 @@ fn main() {
     let first = argument("--seed", 1);
     let seeds: Vec<AlignedBuf> = fuzz_seeds()
         .iter()
-        .map(|onnx| {
-            AlignedBuf::from(&compile(onnx, &CompileOptions::default()).expect("the seed model compiles").artifact[..])
+        .flat_map(|onnx| {
+            // In one memory; in two with staged weights.
+            let divided = [("fast", 2048), ("slow", ARENA_LIMIT)];
+            let regions = divided.map(|(name, bytes)| Region { name: name.into(), bytes }).to_vec();
+            let memory = MemoryOptions { regions, pins: Vec::new() };
+            let divided = CompileOptions { memory, stage_weights: Some(ARENA_LIMIT), ..CompileOptions::default() };
+            [CompileOptions::default(), divided]
+                .map(|o| AlignedBuf::from(&compile(onnx, &o).expect("the seed model compiles").artifact[..]))
         })
         .collect();
     let largest = seeds.iter().map(|s| s.len()).max().unwrap_or(0);

@@ -50,7 +50,7 @@ impl<'g> Lowering<'g> {
             graph,
             options,
             program,
-            pool: WeightPool::default(),
+            pool: WeightPool::new(options.stage),
             native: vec![None; n],
             float: vec![None; n],
             int_constants: HashMap::new(),
@@ -119,18 +119,20 @@ impl<'g> Lowering<'g> {
     }
 
     pub fn constant(&mut self, name: &str, dtype: DType, dims: &[usize], bytes: &[u8], grid: Option<Grid>) -> TensorId {
-        let offset = self.pool.add(bytes, dtype.size().max(4));
+        let offset = self.pool.add_constant(bytes, dtype.size().max(4));
         let tensor = self.tensor(name.to_string(), dtype, dims, grid);
         self.program.tensors[tensor].storage = Storage::Const(offset);
         tensor
     }
 
     pub fn push(&mut self, node: &str, spec: Spec, inputs: &[Option<TensorId>], outputs: &[TensorId]) {
+        let mut inputs = inputs.to_vec();
+        let block = if self.options.stage { self.block(&spec, &mut inputs) } else { 0..0 };
         self.program.steps.push(ProgramStep {
             op: spec.op,
             format: spec.format,
             flags: spec.flags,
-            inputs: inputs.to_vec(),
+            inputs,
             outputs: outputs.to_vec(),
             params: spec.params,
             scratch_bytes: spec.scratch,
@@ -139,6 +141,7 @@ impl<'g> Lowering<'g> {
             macs: spec.macs,
             weights_bytes: spec.weights_bytes,
             kernel: spec.kernel.to_string(),
+            block,
         });
     }
 

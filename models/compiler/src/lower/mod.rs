@@ -3,6 +3,7 @@
 //! A value with an 8-bit grid is stored as int8, any other as its own type. A
 //! step is an integer step when its data inputs and its output have grids;
 //! otherwise it runs in f32 between Dequantize (shared by all readers) and Quantize.
+mod blocks;
 mod compact;
 mod concat;
 mod context;
@@ -84,11 +85,13 @@ pub struct LowerOptions {
     /// Compute every quantized value in f32 and pass it through quantize and
     /// dequantize: the oracle of the integer program.
     pub simulate: bool,
+    /// Keep the weights of each step together, so that they can be read step by step.
+    pub stage: bool,
 }
 
 impl Default for LowerOptions {
     fn default() -> Self {
-        LowerOptions { fuse: true, simulate: false }
+        LowerOptions { fuse: true, simulate: false, stage: false }
     }
 }
 

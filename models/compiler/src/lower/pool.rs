@@ -4,16 +4,55 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use zerocopy::{Immutable, IntoBytes};
 
+/// Blocks start at a multiple of this many bytes.
+pub(crate) const BLOCK_ALIGN: usize = 16;
+
 /// Bytes of the weights section with content-addressed reuse.
 #[derive(Debug, Default)]
 pub(crate) struct WeightPool {
     pub bytes: Vec<u8>,
     seen: HashMap<u64, Vec<(usize, usize)>>,
+    /// Keep what one step reads together: nothing is shared between blocks.
+    staged: bool,
+    /// Start of the block that grows.
+    open: usize,
+    /// Whether a step's arrays are in it.
+    pending: bool,
 }
 
 impl WeightPool {
+    pub fn new(staged: bool) -> Self {
+        WeightPool { staged, ..Self::default() }
+    }
+
+    /// Where the block that grows starts.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Begins a new block.
+    pub fn close(&mut self) {
+        self.open = self.bytes.len().next_multiple_of(BLOCK_ALIGN);
+        self.bytes.resize(self.open, 0);
+        self.seen.clear();
+        self.pending = false;
+    }
+
+    /// A constant tensor. It joins the block of a step whose arrays are there already, else it
+    /// lies by itself.
+    pub fn add_constant(&mut self, data: &[u8], align: usize) -> u32 {
+        let pending = self.pending;
+        let offset = self.add(data, align);
+        self.pending = pending;
+        if self.staged && !pending {
+            self.close();
+        }
+        offset
+    }
+
     /// Offset of `data` at a multiple of `align`, stored unless it is there already.
     pub fn add(&mut self, data: &[u8], align: usize) -> u32 {
+        self.pending = true;
         let mut hasher = DefaultHasher::new();
         data.hash(&mut hasher);
         let entries = self.seen.entry(hasher.finish()).or_default();

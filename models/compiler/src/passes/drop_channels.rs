@@ -90,6 +90,29 @@ fn shrink_layer(
     }
 }
 
+/// The rows of a layer's weights or bias that belong to the output channels `kept`.
+pub(crate) fn keep_outputs(value: &Value, kept: &[usize]) -> Value {
+    if value.elements() == 1 {
+        // One value for all channels.
+        return value.clone();
+    }
+    let mut shape = value.shape.clone();
+    let per: usize = shape.iter().skip(1).product();
+    if let Some(outs) = shape.first_mut() {
+        *outs = kept.len();
+    }
+    let cells: Vec<usize> = kept.iter().flat_map(|&o| o * per..(o + 1) * per).collect();
+    Value {
+        shape,
+        data: value.f32s().map(|data| Constant::F32(pick(data, &cells))),
+        codes: value
+            .codes
+            .as_ref()
+            .map(|codes| QuantCodes { codes: pick(&codes.codes, &cells), ..scales(codes, kept) }),
+        ..value.clone()
+    }
+}
+
 fn pick<T: Copy>(items: &[T], kept: &[usize]) -> Vec<T> {
     kept.iter().map(|&index| items[index]).collect()
 }

@@ -22,6 +22,7 @@ mod merge_duplicates;
 mod permute;
 mod sink_reshapes;
 mod sink_transposes;
+mod split_layers;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use layout::{LayoutStats, device_layout};
 pub use matmul_to_dense::matmul_to_dense;
 pub use merge_duplicates::merge_duplicates;
 pub use sink_reshapes::sink_reshapes;
+pub use split_layers::split_layers;
 
 use crate::graph::Graph;
 

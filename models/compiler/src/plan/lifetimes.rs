@@ -1,7 +1,7 @@
 //! When tensors live. Point of time 0 is before the first step (inputs are
 //! written there), `1 + i` is step `i`, `1 + steps` is after the last.
 
-use super::Buffer;
+use super::buffers::Buffer;
 use crate::program::Program;
 
 /// Inclusive points of time.
@@ -50,21 +50,19 @@ pub(crate) fn in_place_roots(program: &Program) -> Vec<usize> {
     roots
 }
 
-/// Most bytes alive at one point of time.
-pub(crate) fn peak(buffers: &[Buffer], steps: usize) -> usize {
+/// Most bytes alive at one point of time, and the first such point.
+pub(crate) fn peak(buffers: &[Buffer], steps: usize) -> (usize, usize) {
     let mut change = vec![0isize; steps + 3];
     for buffer in buffers {
         change[buffer.life.first] += buffer.bytes as isize;
         change[buffer.life.last + 1] -= buffer.bytes as isize;
     }
-    let mut live = 0;
-    change
-        .iter()
-        .map(|&delta| {
-            live += delta;
-            live
-        })
-        .max()
-        .unwrap_or(0)
-        .max(0) as usize
+    let (mut live, mut most) = (0, (0, 0));
+    for (time, delta) in change.into_iter().enumerate() {
+        live += delta;
+        if live > most.0 {
+            most = (live, time);
+        }
+    }
+    (most.0 as usize, most.1)
 }

@@ -1,10 +1,10 @@
 //! Oracle: brute force over pairs of tensors and over points of time.
 
 use super::*;
-use crate::program::{ProgramStep, ProgramTensor};
+use crate::program::{ProgramStep, ProgramTensor, Storage};
 use selvedge_core::{DType, Format, OpCode};
 
-fn tensor(bytes: usize) -> ProgramTensor {
+pub(super) fn tensor(bytes: usize) -> ProgramTensor {
     let storage = Storage::Arena;
     ProgramTensor {
         name: String::new(),
@@ -17,7 +17,7 @@ fn tensor(bytes: usize) -> ProgramTensor {
     }
 }
 
-fn step(inputs: &[usize], outputs: &[usize], scratch: usize, in_place: Option<u8>) -> ProgramStep {
+pub(super) fn step(inputs: &[usize], outputs: &[usize], scratch: usize, in_place: Option<u8>) -> ProgramStep {
     ProgramStep {
         op: OpCode::Reshape,
         format: Format::Any,
@@ -31,11 +31,12 @@ fn step(inputs: &[usize], outputs: &[usize], scratch: usize, in_place: Option<u8
         macs: 0,
         weights_bytes: 0,
         kernel: String::new(),
+        block: 0..0,
     }
 }
 
 /// No two tensors that are alive together share a byte, unless one lies on the other by an in-place step.
-fn check(program: &Program, plan: &MemoryPlan) {
+pub(super) fn check(program: &Program, plan: &MemoryPlan) {
     let n = program.tensors.len();
     let roots = lifetimes::in_place_roots(program);
     let range = |i: usize| {
@@ -85,23 +86,33 @@ fn in_place_steps_share_one_buffer() {
     assert_eq!(plan.offsets[0], plan.offsets[3]);
 }
 
-#[test]
-fn random_programs_never_overlap() {
-    let mut state = 7u64;
-    let mut next = move |n: usize| {
+/// Numbers below `n`, the same for the same seed.
+pub(super) fn next_of(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |n: usize| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 33) as usize % n
-    };
+    }
+}
+
+pub(super) fn random_program(next: &mut impl FnMut(usize) -> usize) -> Program {
+    let mut program = Program { tensors: vec![tensor(1 + next(300)), tensor(next(300))], ..Program::default() };
+    program.inputs = vec![0, 1];
+    for _ in 0..3 + next(20) {
+        let made = program.tensors.len();
+        let inputs = [next(made), next(made)];
+        program.tensors.push(tensor(next(500)));
+        program.steps.push(step(&inputs, &[made], next(3) * 20, None));
+    }
+    program.outputs = vec![program.tensors.len() - 1, 2];
+    program
+}
+
+#[test]
+fn random_programs_never_overlap() {
+    let mut next = next_of(7);
     for _ in 0..60 {
-        let mut program = Program { tensors: vec![tensor(1 + next(300)), tensor(next(300))], ..Program::default() };
-        program.inputs = vec![0, 1];
-        for _ in 0..3 + next(20) {
-            let made = program.tensors.len();
-            let inputs = [next(made), next(made)];
-            program.tensors.push(tensor(next(500)));
-            program.steps.push(step(&inputs, &[made], next(3) * 20, None));
-        }
-        program.outputs = vec![program.tensors.len() - 1, 2];
+        let program = random_program(&mut next);
         let plan = plan_memory(&program);
         check(&program, &plan);
         assert_eq!(plan, plan_memory(&program), "the seed is fixed");

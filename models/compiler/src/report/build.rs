@@ -53,7 +53,15 @@ impl QuantReport {
             ..Sizes::default()
         };
         let samples = ranges.map(|r| r.samples);
-        QuantReport { model: original.name.clone(), mode, samples, layers, sizes, comparison: None }
+        QuantReport {
+            model: original.name.clone(),
+            mode,
+            samples,
+            layers,
+            sizes,
+            regions: Vec::new(),
+            comparison: None,
+        }
     }
 }
 

@@ -93,6 +93,10 @@ fn cards(out: &mut String, report: &QuantReport) {
     if let Some(n) = sizes.arena_bytes {
         card(out, &bytes(n), "arena (RAM)");
     }
+    for region in &report.regions {
+        let label = format!("of it in {}, {:.1} % of the traffic", region.name, region.traffic * 100.0);
+        card(out, &bytes(region.bytes), &label);
+    }
     card(out, &count(report.macs()), "multiply-accumulates");
     let f32_macs: u64 = report.layers.iter().filter(|l| l.f32_reason().is_some()).map(|l| l.macs).sum();
     let share = 100.0 - 100.0 * f32_macs as f64 / report.macs().max(1) as f64;

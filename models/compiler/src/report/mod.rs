@@ -6,6 +6,7 @@ mod svg;
 mod text;
 
 use crate::compare::{Comparison, decibels};
+use crate::plan::MemoryPlan;
 use serde::{Deserialize, Serialize};
 
 /// How a node runs.
@@ -84,6 +85,15 @@ pub struct Sizes {
     pub arena_bytes: Option<usize>,
 }
 
+/// A memory region of the arena.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegionReport {
+    pub name: String,
+    pub bytes: usize,
+    /// Part of the bytes a run moves, by the planner's model of the kernels, 0..=1.
+    pub traffic: f64,
+}
+
 /// The report of [`quantize`](crate::quantize::quantize()).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantReport {
@@ -94,6 +104,9 @@ pub struct QuantReport {
     pub samples: Option<usize>,
     pub layers: Vec<LayerReport>,
     pub sizes: Sizes,
+    /// Where the arena lies in two memories, each of them.
+    #[serde(default)]
+    pub regions: Vec<RegionReport>,
     /// Known after [`set_comparison`](Self::set_comparison).
     pub comparison: Option<Comparison>,
 }
@@ -112,6 +125,18 @@ impl QuantReport {
     pub fn set_artifact(&mut self, artifact_bytes: usize, arena_bytes: usize) {
         self.sizes.artifact_bytes = Some(artifact_bytes);
         self.sizes.arena_bytes = Some(arena_bytes);
+    }
+
+    /// Adds how the arena is divided. `names` are those of the regions, separated by commas.
+    pub fn set_regions(&mut self, plan: &MemoryPlan, names: &str) {
+        let all = plan.traffic.iter().sum::<u64>().max(1) as f64;
+        let each = names.split(',').zip(plan.region_bytes).zip(plan.traffic);
+        let region = |((name, bytes), traffic): ((&str, usize), u64)| RegionReport {
+            name: name.to_string(),
+            bytes,
+            traffic: traffic as f64 / all,
+        };
+        self.regions = if plan.region_bytes[1] > 0 { each.map(region).collect() } else { Vec::new() };
     }
 
     /// Multiply-accumulate operations of a run.

@@ -40,7 +40,15 @@ fn report() -> QuantReport {
         layer("head", Execution::F32("Exp keeps its precision in f32".into()), f64::INFINITY),
     ];
     let sizes = Sizes { f32_bytes: 27_648, bytes: 7_104, ..Sizes::default() };
-    QuantReport { model: "net".into(), mode: "int8".into(), samples: Some(8), layers, sizes, comparison: None }
+    QuantReport {
+        model: "net".into(),
+        mode: "int8".into(),
+        samples: Some(8),
+        layers,
+        sizes,
+        regions: Vec::new(),
+        comparison: None,
+    }
 }
 
 /// Every opened tag is closed in order; attributes are quoted; text is escaped.
@@ -96,6 +104,19 @@ fn pages_are_well_formed_and_hold_every_layer() {
     }
     let html = report.to_html();
     assert!(html.contains("97.5 %") && html.contains("exact") && html.contains("2.0 KiB"));
+}
+
+#[test]
+fn regions_of_the_arena_are_shown_with_their_share_of_the_traffic() {
+    let mut plan = crate::plan::plan_memory(&crate::program::Program::default());
+    (plan.region_bytes, plan.traffic) = ([2048, 8192], [900, 100]);
+    let mut report = report();
+    report.set_regions(&plan, "dtcm,sdram");
+    let html = report.to_html();
+    assert!(html.contains("of it in dtcm, 90.0 % of the traffic") && html.contains("of it in sdram"), "{html}");
+    plan.region_bytes = [2048, 0];
+    report.set_regions(&plan, "");
+    assert!(report.regions.is_empty());
 }
 
 #[test]

@@ -18,11 +18,12 @@ pub struct Header {
     pub magic: [u8; 4],
     pub version_major: u16,
     pub version_minor: u16,
-    /// Bit 0: f32 layers use `fast` arithmetic. Other bits are zero.
+    /// Bit 0: f32 layers use `fast` arithmetic. Bits 8..32: bytes of the arena's first memory
+    /// region in units of 16, 0 where the arena is one region. Other bits are zero.
     pub flags: u32,
     /// Length of the whole artifact.
     pub total_bytes: u32,
-    /// Arena needed, inputs, outputs and scratch included.
+    /// Arena needed, inputs, outputs and scratch included, all regions together.
     pub arena_bytes: u32,
     /// What no plan of this program could undercut.
     pub arena_lower_bound: u32,
@@ -33,6 +34,23 @@ pub struct Header {
     /// SHA-256 of the artifact with this field zeroed.
     pub digest: [u8; 32],
 }
+
+impl Header {
+    /// Bytes of the arena's regions. Offsets count through the first into the second.
+    pub const fn region_bytes(&self) -> [usize; 2] {
+        region_bytes(self.flags, self.arena_bytes)
+    }
+}
+
+/// Regions from a header's `flags` and `arena_bytes`.
+pub const fn region_bytes(flags: u32, arena_bytes: u32) -> [usize; 2] {
+    let first = (flags >> REGION_SHIFT) * ALIGNMENT as u32;
+    let first = if first == 0 || first > arena_bytes { arena_bytes } else { first };
+    [first as usize, (arena_bytes - first) as usize]
+}
+
+/// Position of the first region's size in [`Header::flags`].
+pub const REGION_SHIFT: u32 = 8;
 
 /// Set in the kind of a section that a reader may skip.
 pub const OPTIONAL: u32 = 0x8000_0000;
@@ -57,6 +75,8 @@ pub enum SectionKind {
     Names = OPTIONAL | 1,
     /// UTF-8 JSON: how the artifact was made.
     Meta = OPTIONAL | 2,
+    /// [`StageRecord`](super::StageRecord)s, one a step: the weights may be read step by step.
+    Stages = OPTIONAL | 3,
 }
 
 /// One entry of the section table.
@@ -68,4 +88,21 @@ pub struct SectionEntry {
     pub offset: u32,
     pub bytes: u32,
     pub reserved: u32,
+}
+
+pub const WEIGHTS_MAGIC: [u8; 4] = *b"SLVW";
+
+/// The first 64 bytes of a weights file, which holds the weights section of an artifact that
+/// was cut in two.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WeightsHeader {
+    pub magic: [u8; 4],
+    pub version_major: u16,
+    pub version_minor: u16,
+    /// Bytes of weights that follow.
+    pub bytes: u32,
+    pub reserved: [u32; 5],
+    /// The digest in the header of the artifact these weights belong to.
+    pub digest: [u8; 32],
 }

@@ -23,7 +23,8 @@ pub struct TensorRecord {
     pub dtype: u8,
     pub rank: u8,
     pub flags: u16,
-    /// From the start of the arena, or of the weights section for constants.
+    /// From the start of the arena, or of the weights section for constants. A tensor lies wholly
+    /// in one region of the arena.
     pub offset: u32,
     /// In the order of memory; entries past `rank` are 0.
     pub dims: [u32; 6],
@@ -34,6 +35,12 @@ pub struct TensorRecord {
     /// 1 + the index of the last step that reads it, [`AFTER_LAST_STEP`] for outputs.
     pub last_use: u16,
     pub reserved: u16,
+}
+
+impl TensorRecord {
+    pub fn is_const(&self) -> bool {
+        self.flags & tensor_flags::CONST != 0
+    }
 }
 
 /// Flags of a step record.
@@ -82,4 +89,15 @@ pub struct StepRecord {
     /// Byte range in the arena.
     pub scratch: u32,
     pub scratch_bytes: u32,
+}
+
+/// Where the weights of one step lie, and where they are read to. `bytes` is 0 for steps without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StageRecord {
+    /// From the start of the weights section; a multiple of 16.
+    pub weights: u32,
+    pub bytes: u32,
+    /// From the start of the arena; a multiple of 16.
+    pub arena: u32,
 }

@@ -1,8 +1,9 @@
 //! A checked view of an artifact's bytes. Nothing is copied, nothing allocated.
 
+use super::digest::Digester;
 use super::header::*;
 use super::records::*;
-use crate::shape::{MAX_RANK, elements};
+use crate::shape::elements;
 use crate::{DType, Error, ErrorKind, Format, OpCode};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -44,13 +45,21 @@ pub struct TensorView<'a> {
     pub elements: usize,
 }
 
-impl TensorView<'_> {
+impl<'a> TensorView<'a> {
+    #[inline]
+    fn of(record: &'a TensorRecord) -> Option<Self> {
+        let dtype = DType::from_u8(record.dtype)?;
+        let dims = record.dims.get(..record.rank as usize)?;
+        let elements = elements(dims).filter(|&n| n <= u32::MAX as usize / 8)?;
+        Some(TensorView { record, dtype, dims, elements })
+    }
+
     pub fn bytes(&self) -> usize {
         self.elements * self.dtype.size()
     }
 
     pub fn is_const(&self) -> bool {
-        self.record.flags & tensor_flags::CONST != 0
+        self.record.is_const()
     }
 
     /// Scale and zero point of an integer grid.
@@ -59,6 +68,7 @@ impl TensorView<'_> {
     }
 
     /// Byte range in the arena, or in the weights for a constant.
+    #[inline]
     pub fn range(&self) -> core::ops::Range<usize> {
         let start = self.record.offset as usize;
         start..start.saturating_add(self.bytes())
@@ -69,6 +79,15 @@ fn slice_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], kind: u32) -> 
     <[T]>::ref_from_bytes(bytes).map_err(|_| Error::new(ErrorKind::BadSection).with(kind as usize))
 }
 
+fn section<'a>(bytes: &'a [u8], entry: &SectionEntry) -> Result<&'a [u8], Error> {
+    let start = entry.offset as usize;
+    start
+        .checked_add(entry.bytes as usize)
+        .and_then(|end| bytes.get(start..end))
+        .filter(|_| start.is_multiple_of(ALIGNMENT))
+        .ok_or(Error::new(ErrorKind::OutOfBounds).with(entry.kind as usize))
+}
+
 impl<'a> Artifact<'a> {
     /// Reads header and section table. Costs the same for every model.
     ///
@@ -76,6 +95,13 @@ impl<'a> Artifact<'a> {
     /// [`ErrorKind::MisalignedArtifact`], [`ErrorKind::Truncated`], [`ErrorKind::BadMagic`],
     /// [`ErrorKind::BadVersion`], [`ErrorKind::BadSection`], [`ErrorKind::OutOfBounds`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let header = Self::header_of(bytes)?;
+        let bytes = bytes.get(..header.total_bytes as usize).ok_or(ErrorKind::Truncated)?;
+        Self::read(bytes, header, Self::table_of(bytes, header)?, None)
+    }
+
+    /// The header, its magic and version checked.
+    pub(super) fn header_of(bytes: &'a [u8]) -> Result<&'a Header, Error> {
         if !(bytes.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
             return Err(ErrorKind::MisalignedArtifact.into());
         }
@@ -86,14 +112,27 @@ impl<'a> Artifact<'a> {
         if header.version_major != VERSION_MAJOR {
             return Err(Error::new(ErrorKind::BadVersion).with(header.version_major as usize));
         }
-        let bytes = bytes.get(..header.total_bytes as usize).ok_or(ErrorKind::Truncated)?;
+        Ok(header)
+    }
+
+    pub(super) fn table_of(bytes: &'a [u8], header: &Header) -> Result<&'a [SectionEntry], Error> {
         let table = (header.sections as usize)
             .checked_mul(size_of::<SectionEntry>())
             .and_then(|n| n.checked_add(HEADER_BYTES))
             .and_then(|end| bytes.get(HEADER_BYTES..end))
             .ok_or(ErrorKind::Truncated)?;
+        slice_of(table, 0)
+    }
+
+    /// Reads the sections; the weights lie in `bytes` unless they are `apart`.
+    pub(super) fn read(
+        bytes: &'a [u8],
+        header: &'a Header,
+        table: &'a [SectionEntry],
+        apart: Option<&'a [u8]>,
+    ) -> Result<Self, Error> {
         let mut found: [Option<&'a [u8]>; 8] = [None; 8];
-        for entry in slice_of::<SectionEntry>(table, 0)? {
+        for entry in table {
             let slot = match entry.kind {
                 kind @ 1..=6 => kind as usize - 1,
                 kind if kind == SectionKind::Names as u32 => 6,
@@ -101,12 +140,10 @@ impl<'a> Artifact<'a> {
                 kind if kind & OPTIONAL != 0 => continue,
                 kind => return Err(Error::new(ErrorKind::BadSection).with(kind as usize)),
             };
-            let start = entry.offset as usize;
-            let section = start
-                .checked_add(entry.bytes as usize)
-                .and_then(|end| bytes.get(start..end))
-                .filter(|_| start.is_multiple_of(ALIGNMENT))
-                .ok_or(Error::new(ErrorKind::OutOfBounds).with(entry.kind as usize))?;
+            let section = match apart {
+                Some(weights) if entry.kind == SectionKind::Weights as u32 => weights,
+                _ => section(bytes, entry)?,
+            };
             if found[slot].replace(section).is_some() {
                 return Err(Error::new(ErrorKind::BadSection).with(entry.kind as usize));
             }
@@ -139,7 +176,15 @@ impl<'a> Artifact<'a> {
     /// # Errors
     /// [`ErrorKind::DigestMismatch`].
     pub fn verify_digest(&self) -> Result<(), Error> {
-        if super::digest(self.bytes) == self.header.digest { Ok(()) } else { Err(ErrorKind::DigestMismatch.into()) }
+        // Weights apart follow the bytes of the head.
+        let apart = if self.bytes.len() < self.header.total_bytes as usize { self.weights } else { &[] };
+        let sum = Digester::new(self.bytes).then(apart).finish();
+        if sum == self.header.digest { Ok(()) } else { Err(ErrorKind::DigestMismatch.into()) }
+    }
+
+    /// The artifact's bytes; those in front of the weights where these lie apart.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     pub fn header(&self) -> &'a Header {
@@ -148,6 +193,11 @@ impl<'a> Artifact<'a> {
 
     pub fn arena_bytes(&self) -> usize {
         self.header.arena_bytes as usize
+    }
+
+    /// Bytes of the arena's two memory regions; the second is 0 where the arena is one region.
+    pub fn region_bytes(&self) -> [usize; 2] {
+        self.header.region_bytes()
     }
 
     pub fn tensor_count(&self) -> usize {
@@ -172,21 +222,26 @@ impl<'a> Artifact<'a> {
         self.weights
     }
 
+    /// A tensor record as it lies, not decoded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadTensor`] with the index.
+    pub fn record(&self, index: usize) -> Result<&'a TensorRecord, Error> {
+        self.tensors.get(index).ok_or_else(|| Error::new(ErrorKind::BadTensor).with(index))
+    }
+
     /// Decodes a tensor record.
     ///
     /// # Errors
     /// [`ErrorKind::BadTensor`] with the index.
     pub fn tensor(&self, index: usize) -> Result<TensorView<'a>, Error> {
-        let bad = Error::new(ErrorKind::BadTensor).with(index);
-        let record = self.tensors.get(index).ok_or(bad)?;
-        let dtype = DType::from_u8(record.dtype).ok_or(bad)?;
-        let rank = record.rank as usize;
-        if rank > MAX_RANK {
-            return Err(bad);
-        }
-        let dims = record.dims.get(..rank).ok_or(bad)?;
-        let elements = elements(dims).filter(|&n| n <= u32::MAX as usize / 8).ok_or(bad)?;
-        Ok(TensorView { record, dtype, dims, elements })
+        self.decode(index).ok_or_else(|| Error::new(ErrorKind::BadTensor).with(index))
+    }
+
+    /// As [`Artifact::tensor`], `None` for a record that is not sound.
+    #[inline]
+    pub fn decode(&self, index: usize) -> Option<TensorView<'a>> {
+        TensorView::of(self.tensors.get(index)?)
     }
 
     /// Resolves a step's operands and parameters.
@@ -194,14 +249,29 @@ impl<'a> Artifact<'a> {
     /// # Errors
     /// [`ErrorKind::OutOfBounds`] at the step.
     pub fn step(&self, index: usize) -> Result<Step<'a>, Error> {
-        let bad = Error::new(ErrorKind::OutOfBounds).at_step(index);
-        let record = self.steps.get(index).ok_or(bad)?;
+        let bad = || Error::new(ErrorKind::OutOfBounds).at_step(index);
+        let record = self.steps.get(index).ok_or_else(bad)?;
         let (first, inputs, outputs) = (record.operands as usize, record.inputs as usize, record.outputs as usize);
-        let operands = first.checked_add(inputs + outputs).and_then(|end| self.operands.get(first..end)).ok_or(bad)?;
-        let (inputs, outputs) = operands.split_at_checked(inputs).ok_or(bad)?;
+        let operands =
+            first.checked_add(inputs + outputs).and_then(|end| self.operands.get(first..end)).ok_or_else(bad)?;
+        let (inputs, outputs) = operands.split_at_checked(inputs).ok_or_else(bad)?;
         let start = record.params as usize;
         let params = start.checked_add(record.params_bytes as usize).and_then(|end| self.params.get(start..end));
-        Ok(Step { record, inputs, outputs, params: params.ok_or(bad)? })
+        Ok(Step { record, inputs, outputs, params: params.ok_or_else(bad)? })
+    }
+
+    /// Where the weights of each step lie and are read to, in an artifact compiled for that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadSection`] where there is not one record a step.
+    pub fn stages(&self) -> Result<Option<&'a [StageRecord]>, Error> {
+        let kind = SectionKind::Stages as u32;
+        let Some(entry) = Self::table_of(self.bytes, self.header)?.iter().find(|e| e.kind == kind) else {
+            return Ok(None);
+        };
+        let records: &[StageRecord] = slice_of(section(self.bytes, entry)?, kind)?;
+        let bad = Error::new(ErrorKind::BadSection).with(kind as usize);
+        if records.len() == self.steps.len() { Ok(Some(records)) } else { Err(bad) }
     }
 
     /// ONNX name of a tensor, where the artifact keeps names.

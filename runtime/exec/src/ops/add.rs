@@ -28,8 +28,8 @@ impl Plan {
         ctx.flags(IN_PLACE)?;
         let (a, b, y) = (ctx.input_of(0, DType::I8)?, ctx.input_of(1, DType::I8)?, ctx.output_of(0, DType::I8)?);
         let broadcast = Broadcast::of(ctx, a.dims, b.dims, y.dims)?;
-        let p: params::AddI8 = ctx.params()?;
-        let (lo, hi) = clamp_i8(ctx, p.lo, p.hi)?;
+        let p: &params::AddI8 = ctx.params()?;
+        let (lo, hi) = clamp_i8(p.lo, p.hi).ok_or(ctx.bad())?;
         ctx.require(p.s <= 31)?;
         let mut args = AddI8 { m1: p.m1, m2: p.m2, c: p.c, s: p.s, lo, hi };
         let in_place = ctx.in_place();
@@ -60,7 +60,7 @@ impl Op for Add<I8> {
         let (a, b, out) = (views.input::<i8>(0)?, views.input::<i8>(1)?, views.output::<i8>(0)?);
         let (broadcast, args) = (&plan.broadcast, &plan.args);
         let (a_len, b_len) = (broadcast.a_len(), broadcast.b_len());
-        for (run, y) in broadcast.runs().zip(out.chunks_exact_mut(broadcast.run_len())) {
+        for (run, y) in broadcast.runs().zip(out.chunks_exact_mut(broadcast.run_len().max(1))) {
             let a = || a.get(run.a..run.a + a_len).ok_or(bad);
             let b = || b.get(run.b..run.b + b_len).ok_or(bad);
             match plan.in_place {

@@ -62,7 +62,9 @@ impl Op for Cast<Any> {
         let (x, out) = (views.input::<u8>(0)?, views.output::<u8>(0)?);
         for (x, y) in x.chunks_exact(from.size()).zip(out.chunks_exact_mut(to.size())) {
             let stored = store(to, load(from, x).ok_or(bad)?);
-            y.copy_from_slice(stored.get(..to.size()).ok_or(bad)?);
+            for (byte, stored) in y.iter_mut().zip(stored) {
+                *byte = stored;
+            }
         }
         Ok(())
     }

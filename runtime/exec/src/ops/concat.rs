@@ -43,9 +43,9 @@ fn plan(ctx: &StepCtx<'_>) -> Result<usize, Error> {
 }
 
 fn rescale(ctx: &StepCtx<'_>, input: usize) -> Result<Rescale, Error> {
-    let r: Rescale = ctx.params_at(size_of::<params::Concat>() + input * size_of::<Rescale>())?;
+    let r: &Rescale = ctx.params_at(size_of::<params::Concat>() + input * size_of::<Rescale>())?;
     ctx.require(r.s <= 31)?;
-    Ok(r)
+    Ok(*r)
 }
 
 /// Calls `f` with each run of input `i` and where it goes.
@@ -62,8 +62,8 @@ fn each_run(
         let run = run_len(&step.input(i)?, axis) * y.dtype.size();
         let mut views = ctx.view_of_input(i)?;
         let (x, out) = (views.input::<u8>(0)?, views.output::<u8>(0)?);
-        for (x, out) in x.chunks_exact(run).zip(out.chunks_exact_mut(out_run)) {
-            f(i, x, out.get_mut(start..start + run).ok_or(bad)?)?;
+        for (x, out) in x.chunks_exact(run.max(1)).zip(out.chunks_exact_mut(out_run.max(1))) {
+            f(i, x, out.get_mut(start..start + x.len()).ok_or(bad)?)?;
         }
         start += run;
     }

@@ -11,9 +11,9 @@ use crate::{Op, RunCtx, StepCtx};
 fn plan<'a>(ctx: &StepCtx<'a>, depthwise: bool) -> Result<(ConvShape, LayerF32<'a>, usize), Error> {
     ctx.counts(1..=1, 1)?;
     ctx.flags(0)?;
-    let p: ConvF32 = ctx.params()?;
+    let p: &ConvF32 = ctx.params()?;
     let (x, y) = (ctx.input_of(0, DType::F32)?, ctx.output_of(0, DType::F32)?);
-    let shape = window_shape(ctx, &x, &y, &p.window, p.groups as usize)?;
+    let shape = window_shape(x.record, y.record, &p.window, p.groups as usize).ok_or(ctx.bad())?;
     ctx.require(layer_fits(&shape))?;
     let taps = shape.kernel_h * shape.kernel_w;
     let (elements, scratch) = if depthwise {

@@ -7,7 +7,7 @@ use selvedge_core::{DType, Error, Format, OpCode};
 use selvedge_kernels::{ConvShape, Isa, pack};
 
 use super::geometry::{layer_fits, window_shape};
-use super::layer_i8::{Epilogue, LayerParams};
+use super::layer_i8::{Epilogue, LayerParams, require};
 use super::{W8, weights_i8};
 use crate::{Op, RunCtx, StepCtx};
 
@@ -18,18 +18,25 @@ pub struct Conv2d<F>(PhantomData<F>);
 pub struct DepthwiseConv2d<F>(PhantomData<F>);
 
 struct Plan<'a> {
-    shape: ConvShape,
     weights: &'a [i8],
     pad_value: i8,
     epilogue: Epilogue<'a>,
     scratch: usize,
 }
 
+fn shape(ctx: &StepCtx<'_>) -> Option<ConvShape> {
+    let p: &ConvI8 = ctx.params().ok()?;
+    let record = |operands: &[u16]| ctx.artifact().record(*operands.first()? as usize).ok();
+    let (x, y) = (record(ctx.step().inputs)?, record(ctx.step().outputs)?);
+    require(x.dtype == DType::I8 as u8)?;
+    window_shape(x, y, &p.window, p.groups as usize)
+}
+
 impl<'a> Plan<'a> {
-    fn of(ctx: &StepCtx<'a>, depthwise: bool) -> Result<Self, Error> {
-        let p: ConvI8 = ctx.params()?;
+    fn of(ctx: &StepCtx<'a>, s: &ConvShape, depthwise: bool) -> Option<Self> {
+        let p: &ConvI8 = ctx.params().ok()?;
         let layer = LayerParams {
-            arrays: p.arrays,
+            arrays: &p.arrays,
             zero_point: p.output_zero_point,
             lo: p.lo,
             hi: p.hi,
@@ -37,22 +44,29 @@ impl<'a> Plan<'a> {
             hi_f32: p.hi_f32,
             params_bytes: size_of::<ConvI8>(),
         };
-        let (x, y) = (ctx.input_of(0, DType::I8)?, ctx.output(0)?);
-        let shape = window_shape(ctx, &x, &y, &p.window, p.groups as usize)?;
-        let epilogue = Epilogue::of(ctx, &layer, shape.out_c, |n| n == 1)?;
-        ctx.require(layer_fits(&shape))?;
-        let taps = shape.kernel_h * shape.kernel_w;
+        require(layer_fits(s))?;
+        let taps = s.kernel_h * s.kernel_w;
         let (bytes, scratch) = if depthwise {
-            ctx.require(shape.in_c == shape.groups && shape.out_c == shape.groups)?;
-            (pack::depthwise_w8_bytes(shape.out_c, taps), pack::depthwise_w8_scratch(&shape))
+            require(s.in_c == s.groups && s.out_c == s.groups)?;
+            (pack::depthwise_w8_bytes(s.out_c, taps), pack::depthwise_w8_scratch(s))
         } else {
-            (pack::conv_w8_bytes(shape.groups, shape.out_c, shape.in_c, taps), pack::conv_w8_scratch(&shape))
+            (pack::conv_w8_bytes(s.groups, s.out_c, s.in_c, taps), pack::conv_w8_scratch(s))
         };
-        ctx.scratch(scratch)?;
+        ctx.scratch(scratch).ok()?;
         let weights = weights_i8(ctx, &p.arrays, bytes)?;
-        let pad_value = i8::try_from(p.pad_value).map_err(|_| ctx.bad())?;
-        Ok(Plan { shape, weights, pad_value, epilogue, scratch })
+        let pad_value = i8::try_from(p.pad_value).ok()?;
+        let epilogue = Epilogue::of(ctx, &layer, s.out_c, 1)?;
+        Some(Plan { weights, pad_value, epilogue, scratch })
     }
+}
+
+// Out of line: one copy for both ops.
+#[inline(never)]
+fn validate(ctx: &StepCtx<'_>, depthwise: bool) -> Result<(), Error> {
+    // By reference: shape and plan are large.
+    let shape = shape(ctx);
+    let plan = shape.as_ref().and_then(|shape| Plan::of(ctx, shape, depthwise));
+    plan.as_ref().ok_or(ctx.bad())?.epilogue.validate(ctx)
 }
 
 macro_rules! conv {
@@ -62,16 +76,17 @@ macro_rules! conv {
             const FORMAT: Format = Format::W8;
 
             fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
-                Plan::of(ctx, $depthwise)?.epilogue.validate(ctx)
+                validate(ctx, $depthwise)
             }
 
             fn run<I: Isa>(ctx: &mut RunCtx<'_>, isa: I) -> Result<(), Error> {
-                let plan = Plan::of(&ctx.step, $depthwise)?;
+                let Some(shape) = shape(&ctx.step) else { return Err(ctx.step.bad()) };
+                let plan = Plan::of(&ctx.step, &shape, $depthwise).ok_or(ctx.step.bad())?;
                 let mut views = ctx.views()?;
                 let pad_value = plan.epilogue.runtime_zero_point(&views)?.unwrap_or(plan.pad_value);
                 let (x, scratch) = (views.input(0)?, views.scratch(plan.scratch)?);
                 let output = plan.epilogue.output(&mut views)?;
-                isa.$kernel(x, plan.weights, &plan.shape, pad_value, output, scratch);
+                isa.$kernel(x, plan.weights, &shape, pad_value, output, scratch);
                 Ok(())
             }
         }

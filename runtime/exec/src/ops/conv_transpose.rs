@@ -16,9 +16,9 @@ pub struct ConvTranspose2d<F>(PhantomData<F>);
 fn plan<'a>(ctx: &StepCtx<'a>) -> Result<(ConvShape, LayerF32<'a>), Error> {
     ctx.counts(1..=1, 1)?;
     ctx.flags(0)?;
-    let p: ConvF32 = ctx.params()?;
+    let p: &ConvF32 = ctx.params()?;
     let (x, y) = (ctx.input_of(0, DType::F32)?, ctx.output_of(0, DType::F32)?);
-    let shape = transposed_shape(ctx, &x, &y, &p.window, p.groups as usize)?;
+    let shape = transposed_shape(x.record, y.record, &p.window, p.groups as usize).ok_or(ctx.bad())?;
     ctx.require(layer_fits(&shape))?;
     let elements = shape.kernel_h * shape.kernel_w * shape.in_c * (shape.out_c / shape.groups);
     let layer = layer_f32(ctx, (p.weights, p.weights_bytes), elements, p.bias, shape.out_c, p.lo, p.hi)?;

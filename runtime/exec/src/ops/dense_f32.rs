@@ -18,7 +18,7 @@ struct Plan<'a> {
 fn plan<'a>(ctx: &StepCtx<'a>) -> Result<Plan<'a>, Error> {
     ctx.counts(1..=1, 1)?;
     ctx.flags(0)?;
-    let p: DenseF32 = ctx.params()?;
+    let p: &DenseF32 = ctx.params()?;
     let (count, k) = rows(ctx, &ctx.input_of(0, DType::F32)?)?;
     let (out_count, n) = rows(ctx, &ctx.output_of(0, DType::F32)?)?;
     ctx.require(count == out_count && dense_fits(n, k))?;

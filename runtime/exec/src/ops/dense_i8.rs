@@ -7,7 +7,7 @@ use selvedge_core::{DType, Error, Format, OpCode};
 use selvedge_kernels::{Isa, pack};
 
 use super::geometry::{dense_fits, rows};
-use super::layer_i8::{Epilogue, LayerParams};
+use super::layer_i8::{Epilogue, LayerParams, require};
 use super::{W8, weights_i8};
 use crate::{Op, RunCtx, StepCtx};
 
@@ -24,9 +24,13 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn of(ctx: &StepCtx<'a>) -> Result<Self, Error> {
-        let p: DenseI8 = ctx.params()?;
+        Self::build(ctx).ok_or(ctx.bad())
+    }
+
+    fn build(ctx: &StepCtx<'a>) -> Option<Self> {
+        let p: &DenseI8 = ctx.params().ok()?;
         let layer = LayerParams {
-            arrays: p.arrays,
+            arrays: &p.arrays,
             zero_point: p.output_zero_point,
             lo: p.lo,
             hi: p.hi,
@@ -34,12 +38,12 @@ impl<'a> Plan<'a> {
             hi_f32: p.hi_f32,
             params_bytes: size_of::<DenseI8>(),
         };
-        let (count, k) = rows(ctx, &ctx.input_of(0, DType::I8)?)?;
-        let (out_count, n) = rows(ctx, &ctx.output(0)?)?;
-        ctx.require(count == out_count && dense_fits(n, k))?;
-        let epilogue = Epilogue::of(ctx, &layer, n, |scales| scales == 1 || scales == count)?;
+        let (x, y) = (ctx.input_of(0, DType::I8).ok()?, ctx.output(0).ok()?);
+        let ((count, k), (out_count, n)) = (rows(ctx, &x).ok()?, rows(ctx, &y).ok()?);
+        require(count == out_count && dense_fits(n, k))?;
         let weights = weights_i8(ctx, &p.arrays, pack::w8_bytes(n, k))?;
-        Ok(Plan { rows: count, k, n, weights, epilogue })
+        let epilogue = Epilogue::of(ctx, &layer, n, count)?;
+        Some(Plan { rows: count, k, n, weights, epilogue })
     }
 }
 
@@ -48,7 +52,7 @@ impl Op for Dense<W8> {
     const FORMAT: Format = Format::W8;
 
     fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
-        Plan::of(ctx)?.epilogue.validate(ctx)
+        Plan::build(ctx).as_ref().ok_or(ctx.bad())?.epilogue.validate(ctx)
     }
 
     fn run<I: Isa>(ctx: &mut RunCtx<'_>, isa: I) -> Result<(), Error> {

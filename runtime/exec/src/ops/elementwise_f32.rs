@@ -21,13 +21,13 @@ fn plan_unary(ctx: &StepCtx<'_>) -> Result<params::Unary, Error> {
     ctx.counts(1..=1, 1)?;
     ctx.flags(IN_PLACE)?;
     ctx.require(ctx.input_of(0, DType::F32)?.elements == ctx.output_of(0, DType::F32)?.elements)?;
-    let p: params::Unary = ctx.params()?;
+    let p: &params::Unary = ctx.params()?;
     ctx.require(match p.kind {
         unary::CLIP => p.alpha <= p.beta,
         unary::FAKE_QUANT => p.alpha.is_finite() && p.alpha > 0.0 && (-128.0..=127.0).contains(&p.beta),
         kind => kind <= unary::LAST,
     })?;
-    Ok(p)
+    Ok(*p)
 }
 
 impl Op for Unary<F32> {
@@ -56,9 +56,9 @@ fn plan_binary(ctx: &StepCtx<'_>) -> Result<(Broadcast, params::Binary), Error> 
     ctx.counts(2..=2, 1)?;
     ctx.flags(0)?;
     let (a, b, y) = (ctx.input_of(0, DType::F32)?, ctx.input_of(1, DType::F32)?, ctx.output_of(0, DType::F32)?);
-    let p: params::Binary = ctx.params()?;
+    let p: &params::Binary = ctx.params()?;
     ctx.require(p.kind <= binary::LAST && p.lo <= p.hi)?;
-    Ok((Broadcast::of(ctx, a.dims, b.dims, y.dims)?, p))
+    Ok((Broadcast::of(ctx, a.dims, b.dims, y.dims)?, *p))
 }
 
 impl Op for Binary<F32> {

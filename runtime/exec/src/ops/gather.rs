@@ -34,12 +34,12 @@ impl Plan {
     }
 
     fn pick(&self, data: &[u8], out: &mut [u8], indices: impl ExactSizeIterator<Item = i64> + Clone) -> Option<()> {
-        let out = out.chunks_exact_mut(self.slice * indices.len());
-        for (data, out) in data.chunks_exact(self.slice * self.size).zip(out) {
-            for (index, out) in indices.clone().zip(out.chunks_exact_mut(self.slice)) {
+        let out = out.chunks_exact_mut((self.slice * indices.len()).max(1));
+        for (data, out) in data.chunks_exact((self.slice * self.size).max(1)).zip(out) {
+            for (index, out) in indices.clone().zip(out.chunks_exact_mut(self.slice.max(1))) {
                 let index = if index < 0 { index.checked_add(self.size as i64)? } else { index };
                 let start = usize::try_from(index).ok()?.checked_mul(self.slice)?;
-                out.copy_from_slice(data.get(start..start.checked_add(self.slice)?)?);
+                out.copy_from_slice(data.get(start..start.checked_add(out.len())?)?);
             }
         }
         Some(())

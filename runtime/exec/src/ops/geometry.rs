@@ -1,112 +1,113 @@
 //! Windows of convolutions and pools: checked once, then plain numbers.
 
 use selvedge_core::Error;
-use selvedge_core::artifact::TensorView;
+use selvedge_core::artifact::{TensorRecord, TensorView};
 use selvedge_core::params::Window;
 use selvedge_kernels::ConvShape;
 
 use crate::StepCtx;
 
 /// Largest product of sizes: it fits 32 bits with room for a factor of 4.
-const LARGEST: u64 = 1 << 29;
+const LARGEST: usize = 1 << 29;
 
-/// Whether the product of these numbers is one a kernel may compute in 32 bits.
-pub(super) fn fits(factors: &[usize]) -> bool {
-    let mut product = 1u64;
-    for &f in factors {
-        product = product.saturating_mul(f as u64);
-    }
-    product <= LARGEST
+/// Rows or columns of a window.
+struct Axis {
+    input: usize,
+    output: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
 }
 
-/// A shape of four dimensions: batch, rows, columns, channels.
-pub(super) fn nhwc(ctx: &StepCtx<'_>, tensor: &TensorView<'_>) -> Result<[usize; 4], Error> {
-    let dims: [u32; 4] = tensor.dims.try_into().map_err(|_| ctx.bad())?;
-    Ok(dims.map(|d| d as usize))
+impl Axis {
+    /// Cells from the first tap of the first of `positions` windows to the last tap of the last.
+    #[inline(always)]
+    fn reach(&self, positions: usize) -> Option<usize> {
+        let last = positions.checked_sub(1)?.checked_mul(self.stride)?;
+        self.kernel.checked_sub(1)?.checked_mul(self.dilation)?.checked_add(last)?.checked_add(1)
+    }
 }
 
 /// Geometry of a window over `x` whose positions are the pixels of `y`.
 ///
 /// The end padding that `y`'s size implies is less than 2^16 and, but for the remainder of the
 /// stride, not negative. All position arithmetic then fits 31 bits.
-pub(super) fn window_shape(
-    ctx: &StepCtx<'_>,
-    x: &TensorView<'_>,
-    y: &TensorView<'_>,
-    window: &Window,
-    groups: usize,
-) -> Result<ConvShape, Error> {
-    let shape = raw_shape(ctx, x, y, window, groups)?;
-    for (input, output, kernel, stride, dilation, pad) in axes(&shape) {
-        let reach = (output - 1) * stride + (kernel - 1) * dilation + 1;
-        let end = reach - pad - input;
-        ctx.require(end > -stride && end <= u16::MAX as i64)?;
-    }
-    Ok(shape)
+pub(super) fn window_shape(x: &TensorRecord, y: &TensorRecord, window: &Window, groups: usize) -> Option<ConvShape> {
+    shape(
+        x,
+        y,
+        window,
+        groups,
+        #[inline(always)]
+        |axis| {
+            // Tensors have less than 2^29 elements, padding is less than 2^16.
+            let padded = axis.input + axis.pad;
+            let reach = axis.reach(axis.output);
+            reach.is_some_and(|reach| reach <= padded + u16::MAX as usize && reach + axis.stride > padded)
+        },
+    )
 }
 
 /// Geometry of a transposed convolution: `x` and `y` change places.
 pub(super) fn transposed_shape(
-    ctx: &StepCtx<'_>,
-    x: &TensorView<'_>,
-    y: &TensorView<'_>,
+    x: &TensorRecord,
+    y: &TensorRecord,
     window: &Window,
     groups: usize,
-) -> Result<ConvShape, Error> {
-    let shape = raw_shape(ctx, x, y, window, groups)?;
-    for (input, output, kernel, stride, dilation, pad) in axes(&shape) {
-        let reach = (input - 1) * stride + (kernel - 1) * dilation + 1;
+) -> Option<ConvShape> {
+    shape(x, y, window, groups, |axis| {
         // Output cells behind the last tap hold the bias alone (ONNX output_padding).
-        ctx.require(reach <= i32::MAX as i64 && output + pad <= reach + u16::MAX as i64)?;
-    }
-    Ok(shape)
+        let reach = axis.reach(axis.input).filter(|&reach| reach <= i32::MAX as usize);
+        reach.is_some_and(|reach| axis.output + axis.pad <= reach + u16::MAX as usize)
+    })
 }
 
-/// (input, output, kernel, stride, dilation, pad) of rows and columns.
-fn axes(s: &ConvShape) -> [(i64, i64, i64, i64, i64, i64); 2] {
-    let axis = |v: [usize; 6]| {
-        let [a, b, c, d, e, f] = v.map(|n| n as i64);
-        (a, b, c, d, e, f)
-    };
-    [
-        axis([s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top]),
-        axis([s.in_w, s.out_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left]),
-    ]
-}
-
-fn raw_shape(
-    ctx: &StepCtx<'_>,
-    x: &TensorView<'_>,
-    y: &TensorView<'_>,
+fn shape(
+    x: &TensorRecord,
+    y: &TensorRecord,
     window: &Window,
     groups: usize,
-) -> Result<ConvShape, Error> {
-    let [batch, in_h, in_w, in_c] = nhwc(ctx, x)?;
-    let [out_batch, out_h, out_w, out_c] = nhwc(ctx, y)?;
-    let [kernel_h, kernel_w] = window.kernel.map(usize::from);
-    let [stride_h, stride_w] = window.stride.map(usize::from);
-    let [dilation_h, dilation_w] = window.dilation.map(usize::from);
-    let [pad_top, pad_left] = window.pad.map(usize::from);
-    let positive = [kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, groups];
-    ctx.require(batch == out_batch && !positive.contains(&0))?;
-    ctx.require(in_c.is_multiple_of(groups) && out_c.is_multiple_of(groups))?;
-    ctx.require(fits(&[kernel_h, kernel_w]) && kernel_h * kernel_w <= 1 << 22)?;
-    Ok(ConvShape {
-        batch,
-        in_h,
-        in_w,
-        in_c,
-        out_h,
-        out_w,
-        out_c,
-        kernel_h,
-        kernel_w,
-        stride_h,
-        stride_w,
-        dilation_h,
-        dilation_w,
-        pad_top,
-        pad_left,
+    fits: impl Fn(&Axis) -> bool,
+) -> Option<ConvShape> {
+    let ([batch, in_h, in_w, in_c, ..], [out_batch, out_h, out_w, out_c, ..]) = (x.dims, y.dims);
+    let axis = |i: usize, input: u32, output: u32| {
+        let at = |pair: &[u16; 2]| pair.get(i).copied().unwrap_or(0) as usize;
+        Axis {
+            input: input as usize,
+            output: output as usize,
+            kernel: at(&window.kernel),
+            stride: at(&window.stride),
+            dilation: at(&window.dilation),
+            pad: at(&window.pad),
+        }
+    };
+    let (rows, cols) = (axis(0, in_h, out_h), axis(1, in_w, out_w));
+    let positive = |axis: &Axis| axis.kernel > 0 && axis.stride > 0 && axis.dilation > 0;
+    let divides = |channels: u32| (channels as usize).checked_rem(groups) == Some(0);
+    let sound = (x.rank == 4 && y.rank == 4 && batch == out_batch)
+        && (positive(&rows) && positive(&cols) && rows.kernel * cols.kernel <= 1 << 22)
+        && (divides(in_c) && divides(out_c))
+        && (fits(&rows) && fits(&cols));
+    if !sound {
+        return None;
+    }
+    Some(ConvShape {
+        batch: batch as usize,
+        in_h: rows.input,
+        in_w: cols.input,
+        in_c: in_c as usize,
+        out_h: rows.output,
+        out_w: cols.output,
+        out_c: out_c as usize,
+        kernel_h: rows.kernel,
+        kernel_w: cols.kernel,
+        stride_h: rows.stride,
+        stride_w: cols.stride,
+        dilation_h: rows.dilation,
+        dilation_w: cols.dilation,
+        pad_top: rows.pad,
+        pad_left: cols.pad,
         groups,
     })
 }
@@ -114,12 +115,15 @@ fn raw_shape(
 /// Whether the sizes of a convolution's packed weights and scratch fit 31 bits.
 pub(super) fn layer_fits(s: &ConvShape) -> bool {
     let (in_c, out_c) = (s.in_c / s.groups.max(1), s.out_c / s.groups.max(1));
-    fits(&[s.kernel_h, s.kernel_w, in_c + 4, 4]) && fits(&[s.kernel_h, s.kernel_w, in_c + 4, s.groups, out_c + 8])
+    let k = (s.kernel_h * s.kernel_w).checked_mul(in_c + 4).filter(|&k| k <= LARGEST / 4);
+    let all = k.and_then(|k| k.checked_mul(s.groups)?.checked_mul(out_c + 8));
+    all.is_some_and(|all| all <= LARGEST)
 }
 
 /// Whether a dense layer's packed weights fit 31 bits.
 pub(super) fn dense_fits(n: usize, k: usize) -> bool {
-    fits(&[n.saturating_add(8), k.saturating_add(4)])
+    // Tensors have less than 2^29 elements.
+    (n + 8).checked_mul(k + 4).is_some_and(|all| all <= LARGEST)
 }
 
 /// Rows of the last axis: (number of rows, length of a row).

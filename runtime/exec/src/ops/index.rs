@@ -71,7 +71,7 @@ pub(super) fn gather<T: Copy>(src: &[T], dst: &mut [T], dims: &[u32], strides: &
     for (row, offset) in dst.chunks_exact_mut(inner.max(1)).zip(walk) {
         let start = base.checked_add_signed(offset)?;
         if step == 1 {
-            row.copy_from_slice(src.get(start..start.checked_add(inner)?)?);
+            row.copy_from_slice(src.get(start..start.checked_add(row.len())?)?);
             continue;
         }
         let mut at = start as isize;

@@ -1,5 +1,6 @@
 //! What int8 layers share: per-channel arrays, epilogues, the fused residual.
 
+use selvedge_core::artifact::TensorView;
 use selvedge_core::artifact::step_flags::{FUSED_ADD, IN_PLACE, OUT_F32, OUT_I32, WIDE};
 use selvedge_core::params::{LayerArrays, ResidualAdd};
 use selvedge_core::{DType, Error};
@@ -9,8 +10,8 @@ use super::clamp_i8;
 use crate::{StepCtx, Views};
 
 /// Where the constants of an int8 layer's outputs come from.
-pub(super) struct LayerParams {
-    pub arrays: LayerArrays,
+pub(super) struct LayerParams<'a> {
+    pub arrays: &'a LayerArrays,
     pub zero_point: i32,
     pub lo: i32,
     pub hi: i32,
@@ -28,87 +29,76 @@ pub(super) enum Epilogue<'a> {
 }
 
 impl<'a> Epilogue<'a> {
-    /// Checks operands and arrays of a layer with `channels` outputs a position. `scales` says
-    /// how many activation scales it can take.
-    pub(super) fn of(
-        ctx: &StepCtx<'a>,
-        p: &LayerParams,
-        channels: usize,
-        scales: impl Fn(usize) -> bool,
-    ) -> Result<Self, Error> {
+    /// Checks operands and arrays of a layer with `channels` outputs a position and one activation
+    /// scale, or `rows` of them.
+    pub(super) fn of(ctx: &StepCtx<'a>, p: &LayerParams<'_>, channels: usize, rows: usize) -> Option<Self> {
         let step = ctx.step();
-        ctx.flags(FUSED_ADD | WIDE | OUT_F32 | OUT_I32 | IN_PLACE)?;
+        let y = ctx.artifact().record(*step.outputs.first()? as usize).ok()?;
+        ctx.flags(FUSED_ADD | WIDE | OUT_F32 | OUT_I32 | IN_PLACE).ok()?;
+        require((1..=3).contains(&step.inputs.len()) && step.outputs.len() == 1)?;
         let fused = step.has(FUSED_ADD);
-        let last = step.inputs.len().checked_sub(1).ok_or(ctx.bad())?;
+        let last = step.inputs.len().checked_sub(1)?;
         let plain = step.inputs.len() - usize::from(fused);
-        ctx.counts(1..=3, 1)?;
-        ctx.require((1..=2).contains(&plain) && ctx.in_place() == fused.then_some(last))?;
-        let extra = if plain == 2 { ctx.optional_input(1)? } else { None };
-        let arrays = &p.arrays;
+        require((1..=2).contains(&plain) && ctx.in_place() == fused.then_some(last))?;
+        let extra = if plain == 2 { ctx.optional_input(1).ok()? } else { None };
+        let arrays = p.arrays;
 
-        if step.has(OUT_F32) || step.has(OUT_I32) {
-            ctx.require(!fused && !step.has(WIDE) && step.has(OUT_F32) != step.has(OUT_I32))?;
+        if !(step.has(OUT_F32) || step.has(OUT_I32)) {
+            require(y.dtype == DType::I8 as u8 && extra.is_none())?;
+            let residual = if fused { Some(residual(ctx, p, last)?) } else { None };
+            let (lo, hi) = clamp_i8(p.lo, p.hi)?;
+            require((-128..=127).contains(&p.zero_point))?;
+            return Some(Epilogue::I8(Requant {
+                bias: if step.has(WIDE) {
+                    Bias::I64(ctx.array(arrays.bias, channels).ok()?)
+                } else {
+                    Bias::I32(ctx.array(arrays.bias, channels).ok()?)
+                },
+                multiplier: ctx.array(arrays.multiplier, channels).ok()?,
+                shift: ctx.array(arrays.shift, channels).ok()?,
+                zero_point: p.zero_point,
+                lo,
+                hi,
+                residual,
+            }));
         }
-        if step.has(OUT_F32) {
-            ctx.output_of(0, DType::F32)?;
-            if let Some(scale) = &extra {
-                ctx.require(scale.dtype == DType::F32 && scales(scale.elements))?;
-            }
-            ctx.require(p.lo_f32 <= p.hi_f32)?;
-            return Ok(Epilogue::F32 {
-                w_scale: ctx.array(arrays.multiplier, channels)?,
-                bias: ctx.array(arrays.bias, channels)?,
-                lo: p.lo_f32,
-                hi: p.hi_f32,
-                scaled: extra.is_some(),
-            });
+        require(!fused && !step.has(WIDE) && step.has(OUT_F32) != step.has(OUT_I32))?;
+        Self::unfused(ctx, p, channels, rows, extra, y.dtype)
+    }
+
+    /// Of f32 or i32 outputs.
+    #[cold]
+    #[inline(never)]
+    fn unfused(
+        ctx: &StepCtx<'a>,
+        p: &LayerParams<'_>,
+        channels: usize,
+        rows: usize,
+        extra: Option<TensorView<'a>>,
+        y: u8,
+    ) -> Option<Self> {
+        let arrays = p.arrays;
+        if ctx.step().has(OUT_I32) {
+            let is_zero_point = |t: &TensorView<'_>| matches!(t.dtype, DType::I8 | DType::U8) && t.elements == 1;
+            require(y == DType::I32 as u8 && extra.as_ref().is_none_or(is_zero_point))?;
+            let column_sum = ctx.array(arrays.multiplier, channels).ok()?;
+            return Some(Epilogue::I32 { column_sum, zero_point: extra.map(|t| t.dtype) });
         }
-        if step.has(OUT_I32) {
-            ctx.output_of(0, DType::I32)?;
-            if let Some(zp) = &extra {
-                ctx.require(matches!(zp.dtype, DType::I8 | DType::U8) && zp.elements == 1)?;
-            }
-            let column_sum = ctx.array(arrays.multiplier, channels)?;
-            return Ok(Epilogue::I32 { column_sum, zero_point: extra.map(|t| t.dtype) });
-        }
-        let y = ctx.output_of(0, DType::I8)?;
-        ctx.require(extra.is_none())?;
-        let residual = if fused {
-            let skip = ctx.input_of(last, DType::I8)?;
-            ctx.require(skip.elements == y.elements && skip.record.offset == y.record.offset)?;
-            // A layer cannot read what it overwrites.
-            ctx.require(step.inputs.first() != step.inputs.last())?;
-            let r: ResidualAdd = ctx.params_at(p.params_bytes)?;
-            ctx.require(r.s <= 31)?;
-            let (lo, hi) = clamp_i8(ctx, r.lo, r.hi)?;
-            Some(Residual { m1: r.m1, m2: r.m2, c: r.c, s: r.s, lo, hi })
-        } else {
-            None
-        };
-        let (lo, hi) = clamp_i8(ctx, p.lo, p.hi)?;
-        ctx.require((-128..=127).contains(&p.zero_point))?;
-        Ok(Epilogue::I8(Requant {
-            bias: if step.has(WIDE) {
-                Bias::I64(ctx.array(arrays.bias, channels)?)
-            } else {
-                Bias::I32(ctx.array(arrays.bias, channels)?)
-            },
-            multiplier: ctx.array(arrays.multiplier, channels)?,
-            shift: ctx.array(arrays.shift, channels)?,
-            zero_point: p.zero_point,
-            lo,
-            hi,
-            residual,
-        }))
+        let is_scale = |t: &TensorView<'_>| t.dtype == DType::F32 && (t.elements == 1 || t.elements == rows);
+        require(y == DType::F32 as u8 && extra.as_ref().is_none_or(is_scale) && p.lo_f32 <= p.hi_f32)?;
+        Some(Epilogue::F32 {
+            w_scale: ctx.array(arrays.multiplier, channels).ok()?,
+            bias: ctx.array(arrays.bias, channels).ok()?,
+            lo: p.lo_f32,
+            hi: p.hi_f32,
+            scaled: extra.is_some(),
+        })
     }
 
     /// Checks the values of the arrays, once.
     pub(super) fn validate(&self, ctx: &StepCtx<'_>) -> Result<(), Error> {
         match self {
-            Epilogue::I8(r) => {
-                ctx.require(r.multiplier.iter().all(|&m| m >= 0))?;
-                ctx.require(r.shift.iter().all(|&k| (-30..=31).contains(&k)))
-            }
+            Epilogue::I8(r) => ctx.require(not_negative(r.multiplier) && are_shifts(r.shift)),
             Epilogue::F32 { .. } | Epilogue::I32 { .. } => Ok(()),
         }
     }
@@ -135,4 +125,35 @@ impl<'a> Epilogue<'a> {
             Epilogue::I32 { column_sum, .. } => Output::I32(Raw { zero_point, column_sum }, views.output(0)?),
         })
     }
+}
+
+/// The fused addition of the last input, which the output lies on.
+fn residual(ctx: &StepCtx<'_>, p: &LayerParams<'_>, last: usize) -> Option<Residual> {
+    let (skip, y) = (ctx.input_of(last, DType::I8).ok()?, ctx.output(0).ok()?);
+    require(skip.elements == y.elements && skip.record.offset == y.record.offset)?;
+    // A layer cannot read what it overwrites.
+    require(ctx.step().inputs.first() != ctx.step().inputs.last())?;
+    let r: &ResidualAdd = ctx.params_at(p.params_bytes).ok()?;
+    let (lo, hi) = clamp_i8(r.lo, r.hi)?;
+    require(r.s <= 31)?;
+    Some(Residual { m1: r.m1, m2: r.m2, c: r.c, s: r.s, lo, hi })
+}
+
+/// `None` unless the condition holds.
+pub(super) fn require(condition: bool) -> Option<()> {
+    condition.then_some(())
+}
+
+/// Whether no value is negative: the sign bit of none is set.
+fn not_negative(values: &[i32]) -> bool {
+    let (eights, rest) = values.as_chunks::<8>();
+    let signs = eights.iter().fold(0, |signs, v| signs | v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7]);
+    rest.iter().fold(signs, |signs, v| signs | v) >= 0
+}
+
+/// Whether all values lie in −30..=31. Most are in 0..=31, where the upper three bits are zero.
+fn are_shifts(values: &[i8]) -> bool {
+    let (fours, rest) = values.as_chunks::<4>();
+    let bits = fours.iter().fold(0, |bits, v| bits | u32::from_le_bytes(v.map(|k| k as u8)));
+    bits & 0xe0e0_e0e0 == 0 && rest.iter().all(|&k| k & !31 == 0) || values.iter().all(|&k| (-30..=31).contains(&k))
 }

@@ -106,9 +106,8 @@ pub const ALL: &[OpEntry] = &[
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.
-fn clamp_i8(ctx: &StepCtx<'_>, lo: i32, hi: i32) -> Result<(i8, i8), Error> {
-    ctx.require(lo <= hi)?;
-    Ok((i8::try_from(lo).map_err(|_| ctx.bad())?, i8::try_from(hi).map_err(|_| ctx.bad())?))
+fn clamp_i8(lo: i32, hi: i32) -> Option<(i8, i8)> {
+    (-128 <= lo && lo <= hi && hi <= 127).then_some((lo as i8, hi as i8))
 }
 
 /// A zero point of an int8 grid.
@@ -118,9 +117,8 @@ fn zero_point_i8(ctx: &StepCtx<'_>, zero_point: i32) -> Result<i32, Error> {
 }
 
 /// A layer's packed weights, of exactly this many bytes.
-fn weights_i8<'a>(ctx: &StepCtx<'a>, arrays: &LayerArrays, bytes: usize) -> Result<&'a [i8], Error> {
-    ctx.require(arrays.weights_bytes as usize == bytes)?;
-    ctx.array(arrays.weights, bytes)
+fn weights_i8<'a>(ctx: &StepCtx<'a>, arrays: &LayerArrays, bytes: usize) -> Option<&'a [i8]> {
+    ctx.array(arrays.weights, bytes).ok().filter(|_| arrays.weights_bytes as usize == bytes)
 }
 
 /// Weights (offset, bytes), bias and clamp of an f32 layer.

@@ -17,8 +17,8 @@ fn plan(ctx: &StepCtx<'_>) -> Result<(Broadcast, MulI8), Error> {
     ctx.counts(2..=2, 1)?;
     ctx.flags(0)?;
     let (a, b, y) = (ctx.input_of(0, DType::I8)?, ctx.input_of(1, DType::I8)?, ctx.output_of(0, DType::I8)?);
-    let p: params::MulI8 = ctx.params()?;
-    let (lo, hi) = clamp_i8(ctx, p.lo, p.hi)?;
+    let p: &params::MulI8 = ctx.params()?;
+    let (lo, hi) = clamp_i8(p.lo, p.hi).ok_or(ctx.bad())?;
     ctx.require(p.multiplier >= 0 && (-30..=31).contains(&p.shift))?;
     let [zp1, zp2] = p.zero_point;
     let args = MulI8 {
@@ -47,7 +47,7 @@ impl Op for Mul<I8> {
         let (a, b, out) = (views.input::<i8>(0)?, views.input::<i8>(1)?, views.output::<i8>(0)?);
         let swapped = MulI8 { zp1: args.zp2, zp2: args.zp1, ..args };
         let (a_len, b_len) = (broadcast.a_len(), broadcast.b_len());
-        for (run, y) in broadcast.runs().zip(out.chunks_exact_mut(broadcast.run_len())) {
+        for (run, y) in broadcast.runs().zip(out.chunks_exact_mut(broadcast.run_len().max(1))) {
             let a = a.get(run.a..run.a + a_len).ok_or(bad)?;
             let b = b.get(run.b..run.b + b_len).ok_or(bad)?;
             // The product is symmetric: the repeated operand comes first.

@@ -17,11 +17,11 @@ fn plan(ctx: &StepCtx<'_>) -> Result<params::Pad, Error> {
     ctx.flags(0)?;
     let (x, y) = (ctx.input(0)?, ctx.output(0)?);
     ctx.require(x.dtype == y.dtype && x.dims.len() == y.dims.len())?;
-    let p: params::Pad = ctx.params()?;
+    let p: &params::Pad = ctx.params()?;
     for ((&begin, &inside), &outside) in p.begin.iter().zip(x.dims).zip(y.dims) {
         ctx.require(begin as u64 + inside as u64 <= outside as u64)?;
     }
-    Ok(p)
+    Ok(*p)
 }
 
 impl Op for Pad<Any> {
@@ -39,17 +39,19 @@ impl Op for Pad<Any> {
         let mut views = ctx.views()?;
         let (src, dst) = (views.input::<u8>(0)?, views.output::<u8>(0)?);
         let value = p.value.get(..size).ok_or(bad)?;
-        for element in dst.chunks_exact_mut(size) {
-            element.copy_from_slice(value);
+        for element in dst.chunks_exact_mut(size.max(1)) {
+            for (byte, &value) in element.iter_mut().zip(value) {
+                *byte = value;
+            }
         }
         let steps = strides(y.dims);
         let start: usize = p.begin.iter().zip(steps).map(|(&b, step)| b as usize * step as usize).sum();
         let outer = x.dims.len().saturating_sub(1);
         let row = x.dims.last().map_or(1, |&d| d as usize) * size;
         let walk = Walk::new(x.dims.iter().take(outer).map(|&d| d as usize), steps.into_iter().take(outer));
-        for (src, offset) in src.chunks_exact(row).zip(walk) {
+        for (src, offset) in src.chunks_exact(row.max(1)).zip(walk) {
             let at = (start + offset as usize) * size;
-            dst.get_mut(at..at + row).ok_or(bad)?.copy_from_slice(src);
+            dst.get_mut(at..at + src.len()).ok_or(bad)?.copy_from_slice(src);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use selvedge_core::{DType, Error, Format, OpCode};
 use selvedge_kernels::{AverageI8, ConvShape, Isa};
 
 use super::geometry::window_shape;
-use super::{F32, I8, clamp_i8, zero_point_i8};
+use super::{F32, I8, clamp_i8};
 use crate::{Op, RunCtx, StepCtx};
 
 /// Maximum over a window.
@@ -19,31 +19,31 @@ pub struct AvgPool2d<F>(PhantomData<F>);
 fn shape(ctx: &StepCtx<'_>, dtype: DType, window: &Window) -> Result<ConvShape, Error> {
     ctx.counts(1..=1, 1)?;
     ctx.flags(0)?;
-    let shape = window_shape(ctx, &ctx.input_of(0, dtype)?, &ctx.output_of(0, dtype)?, window, 1)?;
-    ctx.require(shape.in_c == shape.out_c)?;
-    Ok(shape)
+    let shape = window_shape(ctx.input_of(0, dtype)?.record, ctx.output_of(0, dtype)?.record, window, 1);
+    shape.filter(|shape| shape.in_c == shape.out_c).ok_or(ctx.bad())
 }
 
 fn max_shape(ctx: &StepCtx<'_>, dtype: DType) -> Result<ConvShape, Error> {
     shape(ctx, dtype, &ctx.params::<MaxPool>()?.window)
 }
 
-fn average(ctx: &StepCtx<'_>, dtype: DType) -> Result<(ConvShape, AvgPool), Error> {
-    let p: AvgPool = ctx.params()?;
+fn average<'a>(ctx: &StepCtx<'a>, dtype: DType) -> Result<(ConvShape, &'a AvgPool), Error> {
+    let p: &AvgPool = ctx.params()?;
     Ok((shape(ctx, dtype, &p.window)?, p))
 }
 
 fn average_i8(ctx: &StepCtx<'_>) -> Result<(ConvShape, AverageI8), Error> {
     let (shape, p) = average(ctx, DType::I8)?;
-    let (lo, hi) = clamp_i8(ctx, p.lo, p.hi)?;
-    ctx.require((0..1 << 24).contains(&p.multiplier) && p.shift <= 38)?;
+    let (lo, hi) = clamp_i8(p.lo, p.hi).ok_or(ctx.bad())?;
+    let zero_points = [p.input_zero_point, p.output_zero_point].iter().all(|zp| (-128..=127).contains(zp));
+    ctx.require((0..1 << 24).contains(&p.multiplier) && p.shift <= 38 && zero_points)?;
     let args = AverageI8 {
         pad_end: p.pad_end.map(usize::from),
         count_pad: p.count_include_pad != 0,
-        input_zero_point: zero_point_i8(ctx, p.input_zero_point)?,
+        input_zero_point: p.input_zero_point,
         multiplier: p.multiplier,
         shift: p.shift,
-        zero_point: zero_point_i8(ctx, p.output_zero_point)?,
+        zero_point: p.output_zero_point,
         lo,
         hi,
     };

@@ -18,7 +18,7 @@ fn grid(ctx: &StepCtx<'_>, from: DType, to: DType) -> Result<(f32, i32), Error> 
     ctx.counts(1..=1, 1)?;
     ctx.flags(0)?;
     ctx.require(ctx.input_of(0, from)?.elements == ctx.output_of(0, to)?.elements)?;
-    let p: params::Quantize = ctx.params()?;
+    let p: &params::Quantize = ctx.params()?;
     ctx.require(p.scale.is_finite() && p.scale > 0.0)?;
     Ok((p.scale, zero_point_i8(ctx, p.zero_point)?))
 }

@@ -37,7 +37,7 @@ impl Plan {
         ctx.counts(1..=1, 1)?;
         ctx.flags(0)?;
         let (x, y) = (ctx.input_of(0, DType::F32)?, ctx.output_of(0, DType::F32)?);
-        let p: params::Reduce = ctx.params()?;
+        let p: &params::Reduce = ctx.params()?;
         ctx.require(p.kind <= reduce::LAST && p.axes.checked_shr(x.dims.len() as u32) == Some(0))?;
         let mut plan = Plan { kind: p.kind, groups: [Group::default(); MAX_RANK], used: 0 };
         let mut kept = 1usize;

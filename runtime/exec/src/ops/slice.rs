@@ -19,7 +19,7 @@ fn plan(ctx: &StepCtx<'_>) -> Result<(usize, [isize; MAX_RANK]), Error> {
     ctx.flags(0)?;
     let (x, y) = (ctx.input(0)?, ctx.output(0)?);
     ctx.require(x.dtype == y.dtype && x.dims.len() == y.dims.len())?;
-    let p: params::Slice = ctx.params()?;
+    let p: &params::Slice = ctx.params()?;
     let mut base = 0usize;
     let mut steps = strides(x.dims);
     let axes = steps.iter_mut().zip(p.start).zip(p.step).zip(x.dims.iter().zip(y.dims));

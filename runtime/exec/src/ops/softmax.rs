@@ -24,7 +24,7 @@ fn row(ctx: &StepCtx<'_>, dtype: DType) -> Result<usize, Error> {
 
 fn plan<'a>(ctx: &StepCtx<'a>) -> Result<(usize, SoftmaxI8<'a>), Error> {
     let row = row(ctx, DType::I8)?;
-    let p: params::SoftmaxI8 = ctx.params()?;
+    let p: &params::SoftmaxI8 = ctx.params()?;
     ctx.require(row <= 1 << 16)?;
     ctx.require(p.inverse < 1 << 25 && p.shift <= 16)?;
     let args = SoftmaxI8 {

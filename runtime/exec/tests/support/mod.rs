@@ -7,8 +7,8 @@ pub mod zoo;
 use std::ops::{Deref, DerefMut};
 
 use selvedge_core::artifact::{
-    AFTER_LAST_STEP, HEADER_BYTES, Header, MAGIC, SectionEntry, SectionKind, StepRecord, TensorRecord, VERSION_MAJOR,
-    VERSION_MINOR, digest, step_flags, tensor_flags,
+    AFTER_LAST_STEP, HEADER_BYTES, Header, MAGIC, REGION_SHIFT, SectionEntry, SectionKind, StageRecord, StepRecord,
+    TensorRecord, VERSION_MAJOR, VERSION_MINOR, WEIGHTS_MAGIC, WeightsHeader, digest, step_flags, tensor_flags,
 };
 use selvedge_core::{Artifact, DType, Error, ErrorKind, Format, OpCode};
 use selvedge_exec::Session;
@@ -59,6 +59,10 @@ pub struct Program {
     pub inputs: Vec<u16>,
     pub outputs: Vec<u16>,
     pub arena_bytes: u32,
+    /// Bytes of the arena's first region; 0 for one region.
+    pub first_region: u32,
+    /// Where steps' weights are read to, if they are.
+    pub stages: Vec<StageRecord>,
 }
 
 /// The parameters of one step.
@@ -190,14 +194,17 @@ impl Program {
 
     pub fn bytes(&self) -> Aligned {
         let io = [&self.inputs[..], &self.outputs[..]].concat();
-        let sections: [(SectionKind, &[u8]); 6] = [
+        let mut sections: Vec<(SectionKind, &[u8])> = vec![
             (SectionKind::Tensors, self.tensors.as_bytes()),
             (SectionKind::Steps, self.steps.as_bytes()),
             (SectionKind::Operands, self.operands.as_bytes()),
             (SectionKind::Params, &self.params),
-            (SectionKind::Weights, &self.weights),
             (SectionKind::Io, io.as_bytes()),
         ];
+        if !self.stages.is_empty() {
+            sections.push((SectionKind::Stages, self.stages.as_bytes()));
+        }
+        sections.push((SectionKind::Weights, &self.weights));
         let mut out = vec![0u8; HEADER_BYTES + sections.len() * size_of::<SectionEntry>()];
         for (i, (kind, data)) in sections.iter().enumerate() {
             let offset = out.len().next_multiple_of(64);
@@ -212,7 +219,7 @@ impl Program {
             magic: MAGIC,
             version_major: VERSION_MAJOR,
             version_minor: VERSION_MINOR,
-            flags: 0,
+            flags: (self.first_region / 16) << REGION_SHIFT,
             total_bytes: out.len() as u32,
             arena_bytes: self.arena_bytes,
             arena_lower_bound: 0,
@@ -225,6 +232,21 @@ impl Program {
         let sum = digest(&out);
         out[HEADER_BYTES - 32..HEADER_BYTES].copy_from_slice(&sum);
         Aligned::of(&out)
+    }
+
+    /// The artifact cut in two: head and weights file.
+    pub fn split(&self) -> (Aligned, Aligned) {
+        let bytes = self.bytes();
+        let artifact = Artifact::parse(&bytes).unwrap();
+        let header = WeightsHeader {
+            magic: WEIGHTS_MAGIC,
+            version_major: VERSION_MAJOR,
+            version_minor: VERSION_MINOR,
+            bytes: self.weights.len() as u32,
+            reserved: [0; 5],
+            digest: artifact.header().digest,
+        };
+        (Aligned::of(artifact.head()), Aligned::of(&[header.as_bytes(), &self.weights].concat()))
     }
 
     /// The error of parsing and validating, if any.

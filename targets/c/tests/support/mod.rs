@@ -4,8 +4,9 @@
 use selvedge::{AlignedBuf, Artifact, OpCode, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::emit::emit;
-use selvedge_compiler::plan::plan_memory;
+use selvedge_compiler::plan::{MemoryOptions, Region, plan_memory, plan_memory_in};
 use selvedge_compiler::program::Storage;
+use selvedge_compiler::split::{join_weights, split_weights};
 use selvedge_compiler::{CompileOptions, Compiled, compile_calibrated, load};
 use selvedge_zoo::digits;
 
@@ -23,7 +24,24 @@ pub fn artifact() -> AlignedBuf {
     AlignedBuf::from(&compiled(true).artifact[..])
 }
 
-/// The same with int8 input and output: the steps that quantize the one and dequantize the other are left out.
+/// Head and weights file of the artifact, planned for two memories.
+pub fn split() -> (AlignedBuf, AlignedBuf) {
+    let region = |(name, bytes): (&str, usize)| Region { name: name.to_string(), bytes };
+    let regions = [("fast", 2048), ("slow", 16 * 1024)].map(region).to_vec();
+    let program = compiled(true).program;
+    let memory = MemoryOptions { regions, pins: Vec::new() };
+    let artifact = emit(&program, &plan_memory_in(&program, &memory).expect("fits"));
+    let (head, weights) = split_weights(&artifact).expect("an artifact");
+    (AlignedBuf::from(&head[..]), AlignedBuf::from(&weights[..]))
+}
+
+/// The whole that [`split`] has cut.
+pub fn regions() -> AlignedBuf {
+    let (head, weights) = split();
+    AlignedBuf::from(&join_weights(&head, &weights).expect("two parts")[..])
+}
+
+/// [`artifact`] with int8 input and output: the steps that quantize the one and dequantize the other are left out.
 pub fn artifact_i8() -> AlignedBuf {
     let mut program = compiled(false).program;
     let first = program.steps.remove(0);

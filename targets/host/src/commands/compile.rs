@@ -9,7 +9,9 @@ use selvedge_compiler::emit::{EmitOptions, Names};
 use selvedge_compiler::graph::Graph;
 use selvedge_compiler::import::ImportOptions;
 use selvedge_compiler::lower::TargetSpec;
+use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
+use selvedge_compiler::split::split_weights;
 use selvedge_compiler::{CompileOptions, Compiled, ObserverKind, compile_calibrated, compile_loaded, load};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +43,19 @@ pub struct Args {
     /// Shape of an input with symbolic dims, NAME=1x3x32x32 (repeatable)
     #[arg(long, value_name = "NAME=DIMS")]
     shape: Vec<String>,
+    /// Memory for the arena: one region is a limit (`sram=64K`), of two the first is the fast one
+    /// (`fast=64K,slow=512K`); each tensor lies in one of them
+    #[arg(long, value_name = "NAME=BYTES[,NAME=BYTES]")]
+    memory: Option<String>,
+    /// Region of --memory that an input or output must lie in (repeatable)
+    #[arg(long, value_name = "TENSOR=REGION")]
+    pin: Vec<String>,
+    /// Write the weights to a file of their own, for external flash; the artifact keeps the rest
+    #[arg(long, value_name = "FILE")]
+    weights_file: Option<PathBuf>,
+    /// Make a model whose weights are read step by step into the arena, at most BYTES at once: larger layers run in parts
+    #[arg(long, value_name = "BYTES", num_args = 0..=1, require_equals = true, default_missing_value = "4G")]
+    stage_weights: Option<String>,
     /// Which ONNX value names the artifact keeps (`compare` needs them to see layers)
     #[arg(long, default_value = "auto", value_parser = ["auto", "all", "io", "none"])]
     names: String,
@@ -66,9 +81,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         bar.finish_and_clear();
         compiled.report.set_comparison(comparison.map_err(|e| Failure::bad(format!("{name}: {e}")))?);
     }
-    write(&args.output, &compiled.artifact)?;
+    write_artifact(args, &compiled.artifact)?;
     compiled.report.model = args.model.file_name().map_or_else(|| name.clone(), |f| f.to_string_lossy().into_owned());
     compiled.report.set_artifact(compiled.artifact.len(), compiled.plan.arena_bytes);
+    compiled.report.set_regions(&compiled.plan, compiled.program.meta.get("regions").map_or("", String::as_str));
     if let Some(path) = &args.report {
         write(path, compiled.report.to_html().as_bytes())?;
     }
@@ -133,6 +149,12 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
         "none" => Names::None,
         _ => Names::Auto,
     };
+    let stage_weights = match args.stage_weights.as_deref() {
+        None => None,
+        Some(text) => {
+            Some(bytes(text).ok_or_else(|| Failure::bad(format!("--stage-weights {text}: give bytes, as in 16K")))?)
+        }
+    };
     let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
     Ok(CompileOptions {
         import: ImportOptions { shapes, ..ImportOptions::default() },
@@ -140,8 +162,52 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
         observer,
         target,
         emit: EmitOptions { names },
+        memory: memory(args)?,
+        stage_weights,
+        weights_file: args.weights_file.as_ref().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned())),
         ..CompileOptions::default()
     })
+}
+
+/// Writes the artifact, or its head and its weights.
+fn write_artifact(args: &Args, artifact: &[u8]) -> Result<(), Failure> {
+    let Some(path) = &args.weights_file else { return write(&args.output, artifact) };
+    let (head, weights) =
+        split_weights(artifact).ok_or_else(|| Failure::bad("the weights are not the last section"))?;
+    write(&args.output, &head)?;
+    write(path, &weights)
+}
+
+/// Regions and pins of the arena.
+fn memory(args: &Args) -> Result<MemoryOptions, Failure> {
+    let mut options = MemoryOptions::default();
+    for part in args.memory.iter().flat_map(|text| text.split(',')) {
+        let bad = || Failure::bad(format!("--memory {part}: give NAME=BYTES, as in fast=64K,slow=512K"));
+        let (name, size) = part.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(bad)?;
+        options.regions.push(Region { name: name.to_string(), bytes: bytes(size).ok_or_else(bad)? });
+    }
+    for pin in &args.pin {
+        let bad = || Failure::bad(format!("--pin {pin}: give TENSOR=REGION, as in input=slow"));
+        let (tensor, region) = pin.rsplit_once('=').ok_or_else(bad)?;
+        options.pins.push((tensor.to_string(), region.to_string()));
+    }
+    Ok(options)
+}
+
+/// A number of bytes: `65536`, `64K` or `1M` (powers of 1024).
+fn bytes(text: &str) -> Option<usize> {
+    let unit = match text.trim_end_matches(|c: char| !c.is_ascii_digit()) {
+        digits if digits.len() == text.len() => 1,
+        digits => match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+            "" => 1,
+            "k" => 1 << 10,
+            "m" => 1 << 20,
+            "g" => 1 << 30,
+            _ => return None,
+        },
+    };
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    digits.parse::<usize>().ok()?.checked_mul(unit)
 }
 
 /// NAME=1x3x32x32 as a name and dims.
@@ -213,6 +279,18 @@ fn summary(path: &str, compiled: &Compiled) -> String {
     }
     for note in &compiled.program.notes {
         text += &format!("note: {note}\n");
+    }
+    let plan = &compiled.plan;
+    for region in &compiled.report.regions {
+        text += &format!(
+            "{}: {} bytes, {:.1} % of the bytes a run moves\n",
+            region.name,
+            thousands(region.bytes as u64),
+            region.traffic * 100.0
+        );
+    }
+    if let Some(largest) = plan.stages.iter().map(|stage| stage.bytes).max() {
+        text += &format!("weights read step by step, at most {} bytes at once\n", thousands(largest as u64));
     }
     text + &format!(
         "{path}: {} bytes of flash, {} bytes of arena (lower bound {}), {} steps, {} MACs\n",

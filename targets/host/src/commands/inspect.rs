@@ -5,7 +5,7 @@ use crate::files::open_artifact;
 use crate::memory_map;
 use crate::table::{render, thousands};
 use selvedge::{AlignedBuf, Artifact, IsaKind, best_isa, kernel_name};
-use selvedge_compiler::inspect::{Summary, summarize};
+use selvedge_compiler::inspect::{StepSummary, Summary, summarize};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -54,7 +54,11 @@ fn text(name: &str, s: &Summary) -> String {
                 (Some(scale), Some(zp)) => format!(", real = (q - {zp}) * {scale}"),
                 _ => String::new(),
             };
-            text += &format!("{what:>10}  {} {} {}{grid}\n", p.name, p.dtype, shape(&p.shape));
+            let place = match &p.region {
+                Some(region) if s.regions.len() > 1 => format!(", in {region}"),
+                _ => String::new(),
+            };
+            text += &format!("{what:>10}  {} {} {}{grid}{place}\n", p.name, p.dtype, shape(&p.shape));
         }
     }
     text += &format!(
@@ -69,12 +73,21 @@ fn text(name: &str, s: &Summary) -> String {
         thousands(s.arena_bytes as u64),
         thousands(s.arena_lower_bound_bytes as u64)
     );
+    if s.regions.len() > 1 {
+        for region in &s.regions {
+            text += &format!("{:>10}  {} bytes\n", region.name, thousands(region.bytes as u64));
+        }
+    }
+    if let Some(bytes) = s.staged_bytes {
+        text +=
+            &format!("{:>10}  weights are read step by step, at most {} bytes\n", "staged", thousands(bytes as u64));
+    }
     text += &format!("{:>10}  {}\n{:>10}  {}\n\n", "MACs", thousands(s.macs), "ops", s.ops);
     let rows: Vec<Vec<String>> = s
         .steps
         .iter()
         .map(|step| {
-            vec![
+            let mut row = vec![
                 step.index.to_string(),
                 step.op.clone(),
                 shape(&step.output_shape),
@@ -83,10 +96,34 @@ fn text(name: &str, s: &Summary) -> String {
                 step.scratch_bytes.to_string(),
                 step.kernel.clone(),
                 shorten(&step.name),
-            ]
+            ];
+            if s.regions.len() > 1 {
+                row.insert(6, places(step));
+            }
+            if s.staged_bytes.is_some() {
+                row.insert(6, step.staged_bytes.to_string());
+            }
+            row
         })
         .collect();
-    text + &render(&["step", "op", "output", "MACs", "weights", "scratch", "kernel", "name"], &rows)
+    let mut head = vec!["step", "op", "output", "MACs", "weights", "scratch", "kernel", "name"];
+    if s.regions.len() > 1 {
+        head.insert(6, "in > out (scratch, staged)");
+    }
+    if s.staged_bytes.is_some() {
+        head.insert(6, "staged");
+    }
+    text + &render(&head, &rows)
+}
+
+/// Where a step's operands lie: `slow > fast (fast, slow)`.
+fn places(step: &StepSummary) -> String {
+    let mut text = format!("{} > {}", step.input_regions.join("+"), step.output_region);
+    let beside = [&step.scratch_region, &step.staged_region].map(|r| r.as_deref().unwrap_or("-"));
+    if beside != ["-", "-"] {
+        text += &format!(" ({})", if beside[1] == "-" { beside[0].to_string() } else { beside.join(", ") });
+    }
+    text
 }
 
 /// The last 40 characters of a long name.

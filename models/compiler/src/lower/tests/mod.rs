@@ -97,7 +97,7 @@ impl Build {
 }
 
 fn program(graph: &Graph, fuse: bool) -> Program {
-    lower(graph, &TargetSpec::PORTABLE, &LowerOptions { fuse, simulate: false }).expect("lowers")
+    lower(graph, &TargetSpec::PORTABLE, &LowerOptions { fuse, ..LowerOptions::default() }).expect("lowers")
 }
 
 /// Runs a program on the reference instruction set.
