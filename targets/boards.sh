@@ -23,6 +23,7 @@ build() {
   local dir=$base/firmware${cpu:+/$cpu} features=$feature
   # Defaults of defmt show errors only.
   if [ "$1" = log ]; then features=$feature,defmt; export DEFMT_LOG=info; fi
+  if [ "$1" = regions ]; then features=$feature,regions; fi
   (
     cd "$here/$crate"
     export CARGO_TARGET_DIR=$dir SELVEDGE_MODELS=$2

@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 source "$here/boards.sh"
+source "$here/toolchain.sh"
 base=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
 part() {
@@ -14,11 +15,15 @@ part() {
 }
 
 check() {
-  local models=${SELVEDGE_INPUTS:-$base/device-inputs} features=$feature
-  [ "$1" = riscv ] || features+=,defmt
+  local models=${SELVEDGE_INPUTS:-$base/device-inputs} features=$feature warnings=(-D warnings)
+  if ! has_library "$target"; then
+    echo "NOT TESTED: $crate without warnings, as the distribution's clippy is of another version"
+    warnings=()
+  fi
+  [ "$1" = riscv ] || features+=,defmt,regions
   (cd "$here/$1" && cargo fmt --check &&
     SELVEDGE_INPUTS=$models SELVEDGE_MODELS=digits CARGO_TARGET_DIR=$base/firmware \
-      "$here/cross-cargo" "$target" clippy -q --locked --release ${features:+--features "$features"} -- -D warnings)
+      "$here/cross-cargo" "$target" clippy -q --locked --release ${features:+--features "$features"} -- "${warnings[@]}")
 }
 
 part "tools" bash "$here/setup.sh"

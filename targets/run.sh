@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|clock|errors|log|infer]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|errors|kernels|log|infer|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
-#   table   a row a model: instructions, set-up, flash of code and model, arena, stack
+#   table   a row a model: instructions, set-up, flash of code and model, arena, stack; a figure
+#           past targets/limits.txt is an error
 #   clock   the counter notices a clock that is not the expected one (Cortex-M)
 #   errors  each documented error code, and a sound model after it
+#   kernels every int8 kernel of the core's instruction set against its reference (Cortex-M)
 #   log     a stepped run, logged with defmt and decoded here (Cortex-M)
 #   infer   the class of the first input
-# Without --bin: digest and count's totals on every board, the others on the Cortex-M4.
+#   regions a model from a fast and a slow memory, with split and with staged weights (an386, an547)
+#   panic_free  links, for each int8 model, a program in which no panic is reachable
+# Without --bin: digest and count's totals on every board, kernels and regions on the M4 and the M55,
+# panic_free on m0, an386, an547 and riscv, the others on the M4.
 # Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM. Board
-# host is this machine: the digests on each of its instruction sets.
+# host is this machine, board aarch64 its emulated CPUs with NEON only, with sdot, with smmla: digests
+# on each of their instruction sets. The digests of all boards are counted again at the end.
 # Models and inputs are written where they are missing (SELVEDGE_INPUTS names another folder);
 # --inputs writes them again, --bless also tests/digests.txt, with the reference kernels.
 set -euo pipefail
@@ -21,9 +27,11 @@ base=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 SELVEDGE_INPUTS=$(realpath -m "${SELVEDGE_INPUTS:-$base/device-inputs}")
 export SELVEDGE_INPUTS
 source "$here/boards.sh"
+source "$here/digests.sh"
+source "$here/toolchain.sh"
 
 bins=() boards=() models= inputs= bless=
-[ -f "$SELVEDGE_INPUTS/models.txt" ] || inputs=1
+[ -f "$SELVEDGE_INPUTS/models.txt" ] && [ -f "$SELVEDGE_INPUTS/regions.txt" ] || inputs=1
 while (($#)); do
   case $1 in
     --bin) bins+=("$2"); shift 2 ;;
@@ -35,25 +43,10 @@ while (($#)); do
     *) boards+=("$1"); shift ;;
   esac
 done
-((${#boards[@]})) || boards=(host "${BOARDS[@]}")
+((${#boards[@]})) || boards=(host aarch64 "${BOARDS[@]}")
+[ "${boards[*]}" = host ] || bash "$here/setup.sh"
 [ -z "$inputs" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
 [ -z "$bless" ] || cargo run --locked -q -p selvedge-tests --bin digests -- --bless
-
-# compare WHO: the digests printed are those of the file, all inputs of each model.
-compare() {
-  local lines models
-  lines=$(cat)
-  if ! diff <(echo "$lines") <(grep -Fx "$lines" tests/digests.txt) >&2; then
-    echo "$1: these digests are not in tests/digests.txt" >&2
-    exit 1
-  fi
-  models=$(cut -d ' ' -f 1 <<<"$lines" | uniq)
-  if (($(wc -l <<<"$lines") != 8 * $(wc -w <<<"$models"))); then
-    echo "$1: digests are missing" >&2
-    exit 1
-  fi
-  echo "$1: the outputs of every step equal tests/digests.txt for 8 inputs each of" $models
-}
 
 # Models that the board has room for. The build refuses the others and says why; so does this.
 fitting() {
@@ -91,8 +84,53 @@ host() {
   echo "== host: digest took $((SECONDS - start)) s"
 }
 
+# within NAME FIGURE VALUE LIMIT SEEN: neither past the limit nor 3 % past what was seen; `-` is none.
+within() {
+  local name=$1 figure=$2 value=$3 limit=$4 seen=$5
+  if [ "$value" != - ] && [ "$limit" != - ] && ((value > limit)); then
+    echo "$board, $name: $figure is $value, the limit $limit" >&2
+    return 1
+  fi
+  if [ "$value" != - ] && [ "$seen" != - ] && ((value > seen + seen * 3 / 100)); then
+    echo "$board, $name: $figure is $value, more than 3 % past the $seen of targets/limits.txt" >&2
+    return 1
+  fi
+}
+
+# The firmware is built with the compiler of targets/limits.txt: others give other figures.
+compiler_of_limits() {
+  has_library "$target" && [[ "$(rustc --version)" == "$(sed -n 's/^compiler //p' "$here/limits.txt")".* ]]
+}
+
+# kept NAME RUN SET-UP CODE STACK: all figures are.
+kept() {
+  local name=$1 value=("${@:2}") figure=(run set-up code stack) limit seen i kept=0
+  read -ra limit < <(awk -v b="$board" -v n="$name" '$1 == "limit" && $2 == b && $3 == n' "$here/limits.txt") || limit=()
+  seen=()
+  if compiler_of_limits; then
+    read -ra seen < <(awk -v b="$board" -v n="$name" '$1 == "seen" && $2 == b && $3 == n' "$here/limits.txt") || seen=()
+  fi
+  for i in 0 1 2 3; do
+    within "$name" "${figure[i]}" "${value[i]}" "${limit[i + 3]:--}" "${seen[i + 3]:--}" || kept=1
+  done
+  return "$kept"
+}
+
+aarch64() {
+  local cpu isas start=$SECONDS digest_folder
+  echo "== aarch64: digest"
+  digest_folder=$(aarch64_build build -q -p selvedge-firmware --features std --bin digest_folder)
+  for cpu in cortex-a72 neoverse-n1; do
+    isas=$(aarch64_isas "$cpu")
+    aarch64_digests "$digest_folder" "$cpu" "${isas##* }"
+  done
+  read -ra isas <<<"$(aarch64_isas max)"
+  aarch64_digests "$digest_folder" max "${isas[@]}"
+  echo "== aarch64: digest took $((SECONDS - start)) s"
+}
+
 table() {
-  local name setup run arena artifact stack code macs image deepest=0
+  local name setup run arena artifact stack code macs image deepest=0 kept=0
   printf '%-11s %10s %7s %8s %6s %8s %7s %6s\n' \
     "$board" run per-MAC set-up code model arena stack
   while read -r _ name _ setup _ run _ arena _ artifact _ stack; do
@@ -106,8 +144,10 @@ table() {
     printf '%-11s %10d %7s %8d %6s %8d %7d %6d\n' "$name" "$run" \
       "$(awk "BEGIN { printf \"%.2f\", $run / $macs }")" "$setup" "$code" "$artifact" "$arena" "$stack"
     deepest=$((stack > deepest ? stack : deepest))
+    kept "$name" "$run" "$setup" "$code" "$stack" || kept=1
   done < <(grep '^model ')
   echo "$board: deepest stack $deepest bytes"
+  return "$kept"
 }
 
 # No allocator is linked.
@@ -136,6 +176,33 @@ log() {
   emulate "$image" | "$base/defmt-decode/debug/selvedge-defmt-decode" "$image"
 }
 
+# Links and runs, for each model, the program that cannot be linked if it can panic.
+panic_free() {
+  local names name image
+  IFS=, read -ra names <<<"${chosen:-$(paste -sd, "$SELVEDGE_INPUTS/models.txt")}"
+  for name in "${names[@]}"; do
+    if grep -qE '(Conv2d|ConvTranspose2d|Dense|MatMul|Pool2d|Softmax|Unary|Binary|Reduce)<F32>' "$SELVEDGE_INPUTS/$name.ops"; then
+      echo "$board: $name is left out: its f32 kernels index their slices"
+      continue
+    fi
+    echo "$board: linking $name" # an undefined symbol is a panic that can be reached
+    image=$(build panic_free "$name")
+    emulate "$image"
+    echo "$board: no panic is reachable with $name"
+  done
+}
+
+# One model from every layout of memory; the digests of each are those of the file.
+regions() {
+  local image said layout
+  image=$(build regions "$(cat "$SELVEDGE_INPUTS/regions.txt")")
+  said=$(emulate "$image")
+  for layout in one regions split staged; do
+    sed -n "s/^$layout //p" <<<"$said" | compare "$board, $layout"
+  done
+  grep '^total ' <<<"$said"
+}
+
 part() {
   local bin=$1 start=$SECONDS
   describe "$board"
@@ -148,20 +215,27 @@ part() {
     clock) wrong_clock ;;
     log) log ;;
     errors) emulate "$(build errors digits)" ;;
+    kernels) emulate "$(build kernels digits)" ;;
     infer) emulate "$(build infer "$chosen")" ;;
+    panic_free) panic_free ;;
+    regions) regions ;;
     *) echo "no binary $bin" >&2; exit 2 ;;
   esac
   echo "== $board: $bin took $((SECONDS - start)) s"
 }
 
 for board in "${boards[@]}"; do
-  if [ "$board" = host ]; then host; continue; fi
+  if [ "$board" = host ] || [ "$board" = aarch64 ]; then "$board"; continue; fi
   describe "$board"
   chosen=$(fitting)
   if ((${#bins[@]})); then
     for bin in "${bins[@]}"; do part "$bin"; done
   elif [ "$board" = an386 ]; then
-    for bin in digest table clock errors log; do part "$bin"; done
+    for bin in digest table clock errors kernels log regions panic_free; do part "$bin"; done
+  elif [ "$board" = an547 ]; then
+    for bin in digest totals kernels regions panic_free; do part "$bin"; done
+  elif [ "$board" = m0 ] || [ "$board" = riscv ]; then
+    for bin in digest totals panic_free; do part "$bin"; done
   else
     for bin in digest totals; do part "$bin"; done
   fi

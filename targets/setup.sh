@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs what cross builds and emulated runs need, and does nothing where it is there: rustup's
-# targets where rustup can have them, else (on Debian) the distribution's compiler and library
-# sources; emulators and C toolchains from the distribution.
+# targets where rustup can have them, else (on Debian, or with SELVEDGE_NO_RUSTUP_TARGETS=1) the
+# distribution's compiler and library sources; emulators and C toolchains from the distribution.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/toolchain.sh"
 
-bare_metal=(
+targets=(
   thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf
   riscv32imc-unknown-none-elf
+  aarch64-unknown-linux-gnu thumbv7neon-unknown-linux-gnueabihf
 )
-linux=(aarch64-unknown-linux-gnu)
 
 installed=0
 # need COMMAND PACKAGE: collects packages whose command is not there.
@@ -29,32 +30,32 @@ install() {
   packages=()
 }
 
-have_rustup_target() {
-  compgen -G "$(rustc --print target-libdir --target "$1" 2>/dev/null)/libcore-*.rlib" >/dev/null
-}
-
-# Targets whose library is missing.
+# Targets without a library of rustup's.
 missing_targets() {
   local target
-  for target in "$@"; do have_rustup_target "$target" || echo "$target"; done
+  for target in "${targets[@]}"; do has_library "$target" || echo "$target"; done
 }
 
 need qemu-system-arm qemu-system-arm
 need qemu-system-riscv32 qemu-system-misc
 need qemu-aarch64 qemu-user
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
-[ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || ! command -v dpkg >/dev/null || packages+=(libc6-dev-arm64-cross)
+need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf
+if command -v dpkg >/dev/null; then
+  [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || packages+=(libc6-dev-arm64-cross)
+  [ -e /usr/arm-linux-gnueabihf/lib/libc.so.6 ] || packages+=(libc6-dev-armhf-cross)
+fi
 need arm-none-eabi-gcc gcc-arm-none-eabi
 need readelf binutils
 install
 
-mapfile -t missing < <(missing_targets "${bare_metal[@]}" "${linux[@]}")
-if ((${#missing[@]})) && command -v rustup >/dev/null 2>&1; then
-  timeout 300 rustup target add "${missing[@]}" || echo "rustup cannot add targets here; trying the distribution"
+mapfile -t missing < <(missing_targets)
+if ((${#missing[@]})) && [ -z "${SELVEDGE_NO_RUSTUP_TARGETS:-}" ] && command -v rustup >/dev/null 2>&1; then
+  RUST_BACKTRACE=0 timeout 300 rustup target add "${missing[@]}" || echo "rustup cannot add targets here; trying the distribution"
+  mapfile -t missing < <(missing_targets)
 fi
-mapfile -t missing < <(missing_targets "${bare_metal[@]}")
 if ((${#missing[@]})); then
-  for package in rustc-web cargo-web rust-web-src lld; do
+  for package in rustc-web cargo-web rust-web-src rust-web-clippy lld; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || packages+=("$package")
   done
   install

@@ -33,9 +33,21 @@ fn main() {
     let map = format!("boards/{}.x", memory.board);
     println!("cargo::rerun-if-changed={map}");
     let models = "SECTIONS {\n  .models : ALIGN(64) { *(.models) } > MODELS\n} INSERT AFTER .rodata;\n";
-    let regions = fs::read_to_string(&map).expect("a memory map");
+    let mut script = fs::read_to_string(&map).expect("a memory map") + models;
+    if env::var_os("CARGO_FEATURE_REGIONS").is_some() {
+        if !script.contains("REGION_ALIAS(FAST,") {
+            println!("cargo::error={map} has no FAST, SLOW and WEIGHTS memory for the binary `regions`");
+            return;
+        }
+        let two = "boards/regions.x";
+        println!("cargo::rerun-if-changed={two}");
+        script += &fs::read_to_string(two).expect("its sections");
+        embed::embed_layouts();
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("memory.x"), regions + models).expect("a writable folder");
+    fs::write(out.join("memory.x"), script).expect("a writable folder");
+    // The names of a device's interrupts, of which the firmware uses none.
+    fs::write(out.join("device.x"), "").expect("a writable folder");
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rustc-link-arg-bins=--nmagic");

@@ -12,3 +12,12 @@ pub use systick::Counter;
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
     selvedge_firmware::host::exit_with(102)
 }
+
+/// Interrupts of the device: none is ever enabled, and the linker script asks for one.
+// SAFETY: the section holds handlers; what is not enabled is not called.
+#[unsafe(link_section = ".vector_table.interrupts")]
+// SAFETY: the name is the linker script's, and no other symbol has it.
+#[unsafe(no_mangle)]
+pub static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [unused];
+
+unsafe extern "C" fn unused() {}
