@@ -4,6 +4,7 @@
 mod models;
 mod systick;
 
+pub use cortex_m_rt::entry;
 pub use models::{ARENA_BYTES, MODELS};
 pub use systick::Counter;
 

@@ -6,6 +6,7 @@ mod models;
 
 pub use instret::Counter;
 pub use models::{ARENA_BYTES, MODELS};
+pub use riscv_rt::entry;
 
 /// A fault of the core ends the emulation with 102.
 // SAFETY: the name and signature are what `riscv-rt` calls for exceptions without a handler.

@@ -3,14 +3,14 @@
 #![no_std]
 #![no_main]
 
-use selvedge_cortex_m as _;
+use board as _;
 use selvedge_firmware::host::{Host, exit_on_panic, exit_with};
 use selvedge_firmware::kernels::{self, Workspace};
 use static_cell::ConstStaticCell;
 
 static WORKSPACE: ConstStaticCell<Workspace> = ConstStaticCell::new(Workspace::new());
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     let result = kernels::run(WORKSPACE.take(), &mut Host);
     exit_with(result.is_err() as i32)

@@ -2,9 +2,9 @@
 #![no_std]
 #![no_main]
 
+use board as _;
 use defmt_semihosting as _;
 use selvedge::{Arena, Artifact, Error, OpEntry, Progress, Session};
-use selvedge_cortex_m as _;
 use selvedge_firmware::host::exit_with;
 use static_cell::ConstStaticCell;
 
@@ -34,7 +34,7 @@ fn classify() -> Result<usize, Error> {
     Ok(session.output(0)?.argmax())
 }
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     match classify() {
         Ok(class) => defmt::info!("class {=usize}", class),

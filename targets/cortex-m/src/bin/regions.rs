@@ -3,8 +3,8 @@
 #![no_std]
 #![no_main]
 
+use board::{ARENA_BYTES, Counter, MODELS};
 use selvedge::Arena;
-use selvedge_cortex_m::{ARENA_BYTES, Counter, MODELS};
 use selvedge_firmware::host::{Host, exit, exit_on_panic};
 use selvedge_firmware::regions::{Layouts, Memory, run};
 use static_cell::ConstStaticCell;
@@ -50,7 +50,7 @@ fn clear() {
     }
 }
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     clear();
     let layouts = Layouts {

@@ -2,16 +2,16 @@
 #![no_std]
 #![no_main]
 
+use board::{ARENA_BYTES, Counter, MODELS};
 use selvedge::Arena;
 use selvedge_firmware::host::{Host, exit, exit_on_panic};
-use selvedge_riscv::{ARENA_BYTES, Counter, MODELS};
 use static_cell::ConstStaticCell;
 
 static ARENA: ConstStaticCell<Arena<ARENA_BYTES>> = ConstStaticCell::new(Arena::new());
 
-#[riscv_rt::entry]
+#[board::entry]
 fn main() -> ! {
-    let mut counter = Counter::default();
+    let mut counter = Counter::take();
     exit(selvedge_firmware::count::run(MODELS, ARENA.take(), &mut counter, &mut Host))
 }
 

@@ -2,14 +2,14 @@
 #![no_std]
 #![no_main]
 
+use board::{ARENA_BYTES, MODELS};
 use selvedge::Arena;
 use selvedge_firmware::host::{Host, exit, exit_on_panic};
-use selvedge_riscv::{ARENA_BYTES, MODELS};
 use static_cell::ConstStaticCell;
 
 static ARENA: ConstStaticCell<Arena<ARENA_BYTES>> = ConstStaticCell::new(Arena::new());
 
-#[riscv_rt::entry]
+#[board::entry]
 fn main() -> ! {
     exit(selvedge_firmware::digest::run(MODELS, ARENA.take(), &mut Host))
 }

@@ -3,8 +3,8 @@
 #![no_std]
 #![no_main]
 
+use board::{ARENA_BYTES, MODELS};
 use selvedge::{Aligned, Arena, ops};
-use selvedge_cortex_m::{ARENA_BYTES, MODELS};
 use selvedge_firmware::errors::{Cases, run};
 use selvedge_firmware::host::{Host, exit, exit_on_panic};
 use static_cell::ConstStaticCell;
@@ -19,7 +19,7 @@ static SHIFTED: Aligned<[u8; DIGITS.len() + 1]> = {
     Aligned(bytes)
 };
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     let cases = Cases {
         model: MODELS[0],

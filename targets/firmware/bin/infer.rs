@@ -2,8 +2,8 @@
 #![no_std]
 #![no_main]
 
+use board as _;
 use selvedge::{Arena, Artifact, Error, OpEntry, Session};
-use selvedge_cortex_m as _;
 use selvedge_firmware::host::{Host, exit_with};
 use static_cell::ConstStaticCell;
 
@@ -21,7 +21,7 @@ fn classify() -> Result<usize, Error> {
     Ok(session.output(0)?.argmax())
 }
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     match classify() {
         Ok(class) => Host.print_number(class),

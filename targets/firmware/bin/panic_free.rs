@@ -5,8 +5,8 @@
 #![no_std]
 #![no_main]
 
+use board as _;
 use selvedge::{Arena, Artifact, Error, ErrorKind, OpEntry, Session};
-use selvedge_cortex_m as _;
 use selvedge_firmware::host::exit_with;
 use static_cell::ConstStaticCell;
 
@@ -30,7 +30,7 @@ fn classify() -> Result<usize, Error> {
     Ok(session.output(0)?.argmax())
 }
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     exit_with(match classify() {
         Ok(_) => 0,
