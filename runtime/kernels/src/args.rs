@@ -22,6 +22,43 @@ pub struct ConvShape {
     pub groups: usize,
 }
 
+impl ConvShape {
+    /// The shape whose output follows from input (batch, height, width, channels), window and
+    /// padding (top, left, bottom, right); `None` where the window is larger than the padded input.
+    pub fn of_window(
+        [batch, in_h, in_w, in_c]: [usize; 4],
+        out_c: usize,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        dilation: [usize; 2],
+        pad: [usize; 4],
+        groups: usize,
+    ) -> Option<ConvShape> {
+        let size = |n: usize, k: usize, s: usize, d: usize, pad: usize| {
+            let reach = k.checked_sub(1)?.checked_mul(d)?.checked_add(1)?;
+            (n + pad).checked_sub(reach)?.checked_div(s)?.checked_add(1)
+        };
+        Some(ConvShape {
+            batch,
+            in_h,
+            in_w,
+            in_c,
+            out_h: size(in_h, kernel[0], stride[0], dilation[0], pad[0] + pad[2])?,
+            out_w: size(in_w, kernel[1], stride[1], dilation[1], pad[1] + pad[3])?,
+            out_c,
+            kernel_h: kernel[0],
+            kernel_w: kernel[1],
+            stride_h: stride[0],
+            stride_w: stride[1],
+            dilation_h: dilation[0],
+            dilation_w: dilation[1],
+            pad_top: pad[0],
+            pad_left: pad[1],
+            groups,
+        })
+    }
+}
+
 /// Bias per channel, the input's zero point folded in.
 #[derive(Clone, Copy, Debug)]
 pub enum Bias<'a> {

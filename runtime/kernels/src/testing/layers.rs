@@ -13,40 +13,6 @@ use crate::isa::IsaI8;
 use crate::pack::*;
 use crate::reference::Reference;
 
-/// A shape whose output follows from input, window and padding; `pad` is top, left, bottom, right.
-pub fn conv_shape(
-    input: [usize; 4],
-    out_c: usize,
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    pad: [usize; 4],
-    groups: usize,
-) -> Option<ConvShape> {
-    let [batch, in_h, in_w, in_c] = input;
-    let size = |n: usize, k: usize, s: usize, d: usize, pad: usize| {
-        (n + pad).checked_sub((k - 1) * d + 1).map(|rest| rest / s + 1)
-    };
-    Some(ConvShape {
-        batch,
-        in_h,
-        in_w,
-        in_c,
-        out_h: size(in_h, kernel[0], stride[0], dilation[0], pad[0] + pad[2])?,
-        out_w: size(in_w, kernel[1], stride[1], dilation[1], pad[1] + pad[3])?,
-        out_c,
-        kernel_h: kernel[0],
-        kernel_w: kernel[1],
-        stride_h: stride[0],
-        stride_w: stride[1],
-        dilation_h: dilation[0],
-        dilation_w: dilation[1],
-        pad_top: pad[0],
-        pad_left: pad[1],
-        groups,
-    })
-}
-
 fn outputs(s: &ConvShape) -> usize {
     s.batch * s.out_h * s.out_w * s.out_c
 }
@@ -124,7 +90,7 @@ pub fn conv2d_equals_reference_on_all_tiles_up_to_9x33<I: IsaI8>(isa: I) {
     for pixels in 1..=9 {
         for out_c in 1..=33 {
             for in_c in [1, 2, 3, 4, 5, 7, 8, 9, 16, 17] {
-                let s = conv_shape([1, 1, pixels, in_c], out_c, [1, 1], [1, 1], [1, 1], [0; 4], 1).unwrap();
+                let s = ConvShape::of_window([1, 1, pixels, in_c], out_c, [1, 1], [1, 1], [1, 1], [0; 4], 1).unwrap();
                 let kind = Kind::ALL[rng.range(0, 5) as usize];
                 check_conv(isa, rng, &s, kind);
             }
@@ -140,7 +106,7 @@ pub fn conv2d_equals_reference_on_8_to_17_pixels<I: IsaI8>(isa: I) {
             for (in_c, kernel) in [(3, [1, 1]), (16, [1, 1]), (27, [1, 1]), (3, [1, 3]), (8, [1, 2])] {
                 for kind in Kind::ALL {
                     let input = [1, 1, pixels + kernel[1] - 1, in_c];
-                    let s = conv_shape(input, out_c, kernel, [1, 1], [1, 1], [0; 4], 1).unwrap();
+                    let s = ConvShape::of_window(input, out_c, kernel, [1, 1], [1, 1], [0; 4], 1).unwrap();
                     check_conv(isa, rng, &s, kind);
                 }
             }
@@ -158,7 +124,9 @@ pub fn conv2d_equals_reference_on_windows_strides_dilations_pads_and_groups<I: I
                     for pad in [[0; 4], [1; 4], [2, 0, 1, 3], [0, 4, 3, 0]] {
                         let input =
                             [rng.range(1, 2) as usize, rng.range(1, 8) as usize, rng.range(1, 8) as usize, in_c];
-                        let Some(s) = conv_shape(input, out_c, kernel, stride, dilation, pad, groups) else { continue };
+                        let Some(s) = ConvShape::of_window(input, out_c, kernel, stride, dilation, pad, groups) else {
+                            continue;
+                        };
                         let kind = Kind::ALL[rng.range(0, 5) as usize];
                         check_conv(isa, rng, &s, kind);
                     }
@@ -173,7 +141,7 @@ pub fn conv2d_equals_reference_on_300_channels<I: IsaI8>(isa: I) {
     let rng = &mut Rng(19);
     for (groups, pixels) in [(1, 5), (2, 4), (3, 1), (100, 3)] {
         for kind in Kind::ALL {
-            let s = conv_shape([1, 2, pixels + 1, 300], 300, [2, 2], [1, 1], [1, 1], [0; 4], groups).unwrap();
+            let s = ConvShape::of_window([1, 2, pixels + 1, 300], 300, [2, 2], [1, 1], [1, 1], [0; 4], groups).unwrap();
             check_conv(isa, rng, &s, kind);
         }
     }
@@ -188,7 +156,8 @@ pub fn conv2d_equals_reference_on_random_shapes<I: IsaI8>(isa: I) {
         let pad: Vec<usize> = (0..4).map(|_| rng.range(0, 3) as usize).collect();
         let input = [rng.range(1, 2) as usize, rng.range(1, 11) as usize, rng.range(1, 11) as usize, in_c * groups];
         let pad = [pad[0], pad[1], pad[2], pad[3]];
-        if let Some(s) = conv_shape(input, out_c * groups, [kh, kw], [stride; 2], [dilation; 2], pad, groups) {
+        if let Some(s) = ConvShape::of_window(input, out_c * groups, [kh, kw], [stride; 2], [dilation; 2], pad, groups)
+        {
             check_conv(isa, rng, &s, Kind::ALL[kind]);
         }
     });
@@ -202,7 +171,9 @@ pub fn depthwise_equals_reference_on_all_channels_up_to_33<I: IsaI8>(isa: I) {
             for kind in Kind::ALL {
                 let input = [1, rng.range(1, 13) as usize, rng.range(1, 13) as usize, channels];
                 let pad = [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2];
-                let Some(s) = conv_shape(input, channels, kernel, [1, 1], [1, 1], pad, channels) else { continue };
+                let Some(s) = ConvShape::of_window(input, channels, kernel, [1, 1], [1, 1], pad, channels) else {
+                    continue;
+                };
                 check_depthwise(isa, rng, &s, kind);
             }
         }
@@ -226,7 +197,7 @@ pub fn depthwise_equals_reference_on_wide_inputs_and_large_windows<I: IsaI8>(isa
     for (input, kernel, stride, dilation) in cases {
         for pad in [[0; 4], [1, 2, 3, 0]] {
             for kind in Kind::ALL {
-                let s = conv_shape(input, input[3], kernel, stride, dilation, pad, input[3]).unwrap();
+                let s = ConvShape::of_window(input, input[3], kernel, stride, dilation, pad, input[3]).unwrap();
                 check_depthwise(isa, rng, &s, kind);
             }
         }
@@ -241,7 +212,7 @@ pub fn depthwise_equals_reference_on_random_shapes<I: IsaI8>(isa: I) {
         let pad: Vec<usize> = (0..4).map(|_| rng.range(0, 3) as usize).collect();
         let input = [rng.range(1, 2) as usize, rng.range(1, 16) as usize, rng.range(1, 16) as usize, channels];
         let pad = [pad[0], pad[1], pad[2], pad[3]];
-        if let Some(s) = conv_shape(input, channels, [kh, kw], [stride, 1], [1, dilation], pad, channels) {
+        if let Some(s) = ConvShape::of_window(input, channels, [kh, kw], [stride, 1], [1, dilation], pad, channels) {
             check_depthwise(isa, rng, &s, Kind::ALL[kind]);
         }
     });

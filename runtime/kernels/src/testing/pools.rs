@@ -5,7 +5,7 @@ use std::vec;
 use proptest::prelude::*;
 
 use super::buffers::{Guarded, Rng, assert_same};
-use super::layers::{conv_shape, run_property};
+use super::layers::run_property;
 use crate::args::*;
 use crate::isa::IsaI8;
 use crate::reference::Reference;
@@ -16,7 +16,7 @@ fn random_shape(rng: &mut Rng, channels: usize) -> Option<ConvShape> {
     let kernel = [draw(1, 4), draw(1, 4)];
     let (stride, dilation) = ([draw(1, 3), draw(1, 3)], [draw(1, 2), draw(1, 2)]);
     let pad = [draw(0, 3), draw(0, 3), draw(0, 3), draw(0, 3)];
-    conv_shape(input, channels, kernel, stride, dilation, pad, channels)
+    ConvShape::of_window(input, channels, kernel, stride, dilation, pad, channels)
 }
 
 fn check_max<I: IsaI8>(isa: I, rng: &mut Rng, s: &ConvShape) {

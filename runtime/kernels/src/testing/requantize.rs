@@ -3,7 +3,6 @@
 use std::vec;
 
 use super::buffers::Rng;
-use super::layers::conv_shape;
 use crate::args::*;
 use crate::isa::IsaI8;
 use crate::pack::*;
@@ -66,7 +65,9 @@ fn reference_conv_depthwise_and_dense_equal_unpacked_sums_on_random_shapes() {
         let (groups, in_c, out_c) = if draw(0, 2) == 0 { (draw(1, 20), 1, 1) } else { (groups, in_c, out_c) };
         let pad = [draw(0, 2), draw(0, 2), draw(0, 2), draw(0, 2)];
         let input = [draw(1, 2), draw(1, 6), draw(1, 6), in_c * groups];
-        let Some(s) = conv_shape(input, out_c * groups, kernel, stride, dilation, pad, groups) else { continue };
+        let Some(s) = ConvShape::of_window(input, out_c * groups, kernel, stride, dilation, pad, groups) else {
+            continue;
+        };
         let (taps, x) = (kernel[0] * kernel[1], rng.i8s(input.iter().product()));
         let k = taps * in_c;
         let rows = rng.i8s(s.out_c * k);

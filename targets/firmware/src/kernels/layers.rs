@@ -5,39 +5,6 @@ use selvedge_kernels::{ConvShape, IsaI8, NATIVE, Reference, pack};
 use super::epilogue::{Epilogue, Kind};
 use super::{Mismatch, Suite};
 
-/// A shape whose output follows from input, window and padding; `pad` is top, left, bottom, right.
-pub fn shape(
-    [batch, in_h, in_w, in_c]: [usize; 4],
-    out_c: usize,
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    pad: [usize; 4],
-    groups: usize,
-) -> Option<ConvShape> {
-    let size = |n: usize, k: usize, s: usize, d: usize, pad: usize| {
-        (n + pad).checked_sub((k - 1) * d + 1).map(|rest| rest / s + 1)
-    };
-    Some(ConvShape {
-        batch,
-        in_h,
-        in_w,
-        in_c,
-        out_h: size(in_h, kernel[0], stride[0], dilation[0], pad[0] + pad[2])?,
-        out_w: size(in_w, kernel[1], stride[1], dilation[1], pad[1] + pad[3])?,
-        out_c,
-        kernel_h: kernel[0],
-        kernel_w: kernel[1],
-        stride_h: stride[0],
-        stride_w: stride[1],
-        dilation_h: dilation[0],
-        dilation_w: dilation[1],
-        pad_top: pad[0],
-        pad_left: pad[1],
-        groups,
-    })
-}
-
 impl Suite<'_> {
     /// One convolution, of one of the kinds or of the one given.
     fn layer(&mut self, s: &ConvShape, depthwise: bool, kind: Option<Kind>) -> Result<(), Mismatch> {
@@ -123,7 +90,7 @@ pub fn conv2d(t: &mut Suite<'_>) -> Result<(), Mismatch> {
     for pixels in 1..=9 {
         for out_c in (1..=17).chain([24, 31, 32, 33]) {
             for in_c in [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 31, 32, 33, 48, 49] {
-                let s = shape([1, 1, pixels, in_c], out_c, [1, 1], [1, 1], [1, 1], [0; 4], 1);
+                let s = ConvShape::of_window([1, 1, pixels, in_c], out_c, [1, 1], [1, 1], [1, 1], [0; 4], 1);
                 t.layer(&s.expect("a shape"), false, None)?;
             }
         }
@@ -134,7 +101,9 @@ pub fn conv2d(t: &mut Suite<'_>) -> Result<(), Mismatch> {
                 for (groups, in_c, out_c) in [(1, 1, 3), (1, 3, 8), (1, 8, 9), (2, 6, 6), (3, 3, 27), (4, 16, 40)] {
                     for pad in [[0; 4], [1; 4], [2, 0, 1, 3], [0, 4, 3, 0]] {
                         let input = [t.rng.size(1, 2), t.rng.size(1, 8), t.rng.size(1, 8), in_c];
-                        let Some(s) = shape(input, out_c, kernel, stride, dilation, pad, groups) else { continue };
+                        let Some(s) = ConvShape::of_window(input, out_c, kernel, stride, dilation, pad, groups) else {
+                            continue;
+                        };
                         t.layer(&s, false, None)?;
                     }
                 }
@@ -143,7 +112,7 @@ pub fn conv2d(t: &mut Suite<'_>) -> Result<(), Mismatch> {
     }
     for (groups, pixels) in [(2, 4), (3, 1), (100, 3)] {
         for kind in Kind::ALL {
-            let s = shape([1, 2, pixels + 1, 300], 300, [2, 2], [1, 1], [1, 1], [0; 4], groups);
+            let s = ConvShape::of_window([1, 2, pixels + 1, 300], 300, [2, 2], [1, 1], [1, 1], [0; 4], groups);
             t.layer(&s.expect("a shape"), false, Some(kind))?;
         }
     }
@@ -153,7 +122,7 @@ pub fn conv2d(t: &mut Suite<'_>) -> Result<(), Mismatch> {
         let input = [t.rng.size(1, 2), t.rng.size(1, 11), t.rng.size(1, 11), t.rng.size(1, 40) * groups];
         let (kernel, pad) = ([t.rng.size(1, 4), t.rng.size(1, 4)], t.padding());
         let out_c = t.rng.size(1, 40) * groups;
-        if let Some(s) = shape(input, out_c, kernel, [stride; 2], [dilation; 2], pad, groups) {
+        if let Some(s) = ConvShape::of_window(input, out_c, kernel, [stride; 2], [dilation; 2], pad, groups) {
             t.layer(&s, false, None)?;
         }
     }
@@ -170,7 +139,9 @@ pub fn depthwise(t: &mut Suite<'_>) -> Result<(), Mismatch> {
             for kind in Kind::ALL {
                 let input = [1, t.rng.size(1, 9), t.rng.size(1, 9), channels];
                 let pad = [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2];
-                let Some(s) = shape(input, channels, kernel, [1, 1], [1, 1], pad, channels) else { continue };
+                let Some(s) = ConvShape::of_window(input, channels, kernel, [1, 1], [1, 1], pad, channels) else {
+                    continue;
+                };
                 t.layer(&s, true, Some(kind))?;
             }
         }
@@ -188,7 +159,7 @@ pub fn depthwise(t: &mut Suite<'_>) -> Result<(), Mismatch> {
     for (input, kernel, stride, dilation) in cases {
         for pad in [[0; 4], [1, 2, 3, 0]] {
             for kind in Kind::ALL {
-                let s = shape(input, input[3], kernel, stride, dilation, pad, input[3]);
+                let s = ConvShape::of_window(input, input[3], kernel, stride, dilation, pad, input[3]);
                 t.layer(&s.expect("a shape"), true, Some(kind))?;
             }
         }
@@ -198,7 +169,7 @@ pub fn depthwise(t: &mut Suite<'_>) -> Result<(), Mismatch> {
         let input = [t.rng.size(1, 2), t.rng.size(1, 16), t.rng.size(1, 16), channels];
         let (kernel, pad) = ([t.rng.size(1, 5), t.rng.size(1, 5)], t.padding());
         let (stride, dilation) = ([t.rng.size(1, 3), t.rng.size(1, 2)], [t.rng.size(1, 2), t.rng.size(1, 3)]);
-        if let Some(s) = shape(input, channels, kernel, stride, dilation, pad, channels) {
+        if let Some(s) = ConvShape::of_window(input, channels, kernel, stride, dilation, pad, channels) {
             t.layer(&s, true, None)?;
         }
     }

@@ -2,7 +2,6 @@
 
 use selvedge_kernels::{AverageI8, ConvShape, IsaI8, NATIVE, Reference};
 
-use super::layers::shape;
 use super::{Mismatch, Suite, same};
 
 /// Channels to 67, random windows, strides, dilations and asymmetric padding; counts with and
@@ -14,12 +13,12 @@ pub fn pools(t: &mut Suite<'_>) -> Result<(), Mismatch> {
         let kernel = [rng.size(1, 4), rng.size(1, 4)];
         let (stride, dilation) = ([rng.size(1, 3), rng.size(1, 3)], [rng.size(1, 2), rng.size(1, 2)]);
         let pad = [0; 4].map(|_| rng.size(0, 3));
-        let Some(s) = shape(input, channels, kernel, stride, dilation, pad, channels) else { continue };
+        let Some(s) = ConvShape::of_window(input, channels, kernel, stride, dilation, pad, channels) else { continue };
         t.max(&s)?;
         t.average(&s)?;
     }
     for [h, w, c] in [[8, 8, 64], [25, 5, 64], [3, 3, 22], [7, 7, 33]] {
-        let s = shape([1, h, w, c], c, [h, w], [1, 1], [1, 1], [0; 4], c).expect("a shape");
+        let s = ConvShape::of_window([1, h, w, c], c, [h, w], [1, 1], [1, 1], [0; 4], c).expect("a shape");
         t.max(&s)?;
         t.average(&s)?;
     }
