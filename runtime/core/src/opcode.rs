@@ -32,6 +32,10 @@ codes! {
         /// Product of two computed matrices.
         MatMul = 4,
         ConvTranspose2d = 5,
+        /// Dense with low-rank branches.
+        DenseLowRank = 7,
+        /// Two convolutions in a row, the value between them never whole.
+        ConvPair = 6,
         MaxPool2d = 10,
         AvgPool2d = 11,
         /// Integer addition and subtraction with rescale.
@@ -54,6 +58,10 @@ codes! {
         Cast = 24,
         /// uint8 to int8 and back: the top bit is flipped.
         FlipSign = 25,
+        /// f32 to 4 bits, a scale a row and a step for each group.
+        DynamicQuantize4 = 26,
+        /// Stored 4-bit rows to int8.
+        UnpackA4 = 27,
         Reshape = 30,
         Transpose = 31,
         Pad = 32,
@@ -62,6 +70,10 @@ codes! {
         Unary = 40,
         Binary = 41,
         Reduce = 42,
+        /// Normalization of the last axis, scaled and shifted.
+        LayerNorm = 43,
+        /// Normalization of groups of channels, scaled and shifted.
+        GroupNorm = 44,
     }
 }
 
@@ -75,5 +87,13 @@ codes! {
         I8 = 2,
         /// int8 activations, int8 weights.
         W8 = 16,
+        /// int8 activations, 4-bit weights.
+        W4 = 17,
+        /// int8 activations, 3-bit weights.
+        W3 = 18,
+        /// int8 activations, 2-bit weights.
+        W2 = 19,
+        /// int8 activations, ternary weights of 2 bits.
+        T2 = 20,
     }
 }

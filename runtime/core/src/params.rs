@@ -40,7 +40,34 @@ params! {
         shift: u32,
     }
 
-    /// Conv2d, DepthwiseConv2d with int8 activations. Followed by [`ResidualAdd`] with `FUSED_ADD`.
+    /// Follows the parameters of a layer with weights of fewer than 8 bits: how its codes are scaled.
+    struct LowBit {
+        /// Scales of the groups, u8 in the order of `kernels/src/pack_low.rs`; [`NONE`]: one group a row, scale 1.
+        scales: u32,
+        /// Offsets of the groups, i16 likewise; [`NONE`]: `zero` times the scale.
+        mins: u32,
+        /// k that share a scale, a multiple of 32; 0: all of a row.
+        group: u32,
+        /// The code that stands for 0.
+        zero: u32,
+    }
+
+    /// Follows the parameters of DenseLowRank: the count of [`Branch`] structs behind it.
+    struct Branches {
+        count: u32,
+    }
+
+    /// Adds `(Σ up·t) << shift` to the sums of a dense layer, `t` being int8 `[rows, rank]`; a negative shift
+    /// rounds to the right.
+    struct Branch {
+        /// int8 `[n, rank]`, packed as W8.
+        up: u32,
+        up_bytes: u32,
+        rank: u32,
+        shift: i32,
+    }
+
+    /// Conv2d, DepthwiseConv2d with int8 activations. Followed by [`LowBit`] in formats below 8 bits, by [`ResidualAdd`] with `FUSED_ADD`.
     struct ConvI8 {
         window: Window,
         groups: u32,
@@ -53,6 +80,20 @@ params! {
         /// Clamp of `OUT_F32` outputs.
         lo_f32: f32,
         hi_f32: f32,
+    }
+
+    /// Dense with int8 activations: rows `[…, K]` times `[N, K]`. Followed by [`LowBit`] in formats below 8 bits,
+    /// by [`ResidualAdd`] with `FUSED_ADD` (Dense), by [`Branches`] (DenseLowRank).
+    /// ConvPair: two convolutions with int8 outputs. Followed by [`ResidualAdd`] with `FUSED_ADD`.
+    struct ConvPair {
+        first: ConvI8,
+        second: ConvI8,
+        /// Rows, columns, channels of the value between them.
+        height: u32,
+        width: u32,
+        channels: u32,
+        /// Bit 0: the first is a wide layer (its bias is i64), bit 1: the second.
+        wide: u32,
     }
 
     /// Dense with int8 activations: rows `[…, K]` times `[N, K]`.
@@ -166,7 +207,7 @@ params! {
         zero_point: i32,
     }
 
-    /// DynamicQuantize: one scale for each `row` consecutive elements.
+    /// DynamicQuantize, DynamicQuantize4, UnpackA4: one scale for each `row` consecutive elements.
     struct DynamicQuantize {
         row: u32,
     }
@@ -190,6 +231,16 @@ params! {
         axis: u32,
     }
 
+    /// Gather of rows of an int8 table; row i is `code·scale[i]`.
+    struct GatherW8 {
+        /// int8, `[rows, row]`.
+        table: u32,
+        /// f32, one a row of the table.
+        scales: u32,
+        rows: u32,
+        row: u32,
+    }
+
     /// Unary in f32: a [`unary`] code and up to two constants.
     struct Unary {
         kind: u32,
@@ -208,6 +259,32 @@ params! {
     struct Reduce {
         kind: u32,
         axes: u32,
+    }
+
+    /// LayerNorm in f32 of each `row` consecutive elements.
+    struct LayerNorm {
+        row: u32,
+        epsilon: f32,
+        /// f32, one an element of a row.
+        gamma: u32,
+        /// As `gamma`.
+        beta: u32,
+    }
+
+    /// GroupNorm of neighbouring channels of each image.
+    struct GroupNorm {
+        groups: u32,
+        /// Added to the variance; int8: in squared steps of the input.
+        epsilon: f32,
+        /// f32, one a channel; int8: in steps of the output.
+        gamma: u32,
+        /// As `gamma`; int8: the output's zero point is added.
+        beta: u32,
+        lo: i32,
+        hi: i32,
+        /// Clamp of f32 outputs.
+        lo_f32: f32,
+        hi_f32: f32,
     }
 }
 

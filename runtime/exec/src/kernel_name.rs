@@ -11,11 +11,23 @@ pub fn kernel_name(op: OpCode, format: Format, isa: IsaKind) -> &'static str {
 }
 
 fn family(op: OpCode, format: Format) -> Option<Family> {
-    use Format::{F32, I8, W8};
+    use Format::{F32, I8, T2, W2, W3, W4, W8};
     Some(match (op, format) {
-        (OpCode::Conv2d, W8) => Family::Conv2dW8,
+        (OpCode::Conv2d | OpCode::ConvPair, W8) => Family::Conv2dW8,
         (OpCode::DepthwiseConv2d, W8) => Family::DepthwiseW8,
-        (OpCode::Dense, W8) => Family::DenseW8,
+        (OpCode::Dense | OpCode::DenseLowRank, W8) => Family::DenseW8,
+        (OpCode::Conv2d, W4) => Family::Conv2dW4,
+        (OpCode::DepthwiseConv2d, W4) => Family::DepthwiseW4,
+        (OpCode::Dense | OpCode::DenseLowRank, W4) => Family::DenseW4,
+        (OpCode::Conv2d, W3) => Family::Conv2dW3,
+        (OpCode::DepthwiseConv2d, W3) => Family::DepthwiseW3,
+        (OpCode::Dense | OpCode::DenseLowRank, W3) => Family::DenseW3,
+        (OpCode::Conv2d, W2) => Family::Conv2dW2,
+        (OpCode::DepthwiseConv2d, W2) => Family::DepthwiseW2,
+        (OpCode::Dense | OpCode::DenseLowRank, W2) => Family::DenseW2,
+        (OpCode::Conv2d, T2) => Family::Conv2dT2,
+        (OpCode::DepthwiseConv2d, T2) => Family::DepthwiseT2,
+        (OpCode::Dense | OpCode::DenseLowRank, T2) => Family::DenseT2,
         (OpCode::MaxPool2d, I8) => Family::MaxPoolI8,
         (OpCode::AvgPool2d, I8) => Family::AvgPoolI8,
         (OpCode::Add, I8) => Family::AddI8,
@@ -37,6 +49,9 @@ fn family(op: OpCode, format: Format) -> Option<Family> {
         (OpCode::Binary, F32) => Family::BinaryF32,
         (OpCode::Softmax, F32) => Family::SoftmaxF32,
         (OpCode::Reduce, F32) => Family::ReduceF32,
+        (OpCode::LayerNorm, F32) => Family::LayerNormF32,
+        (OpCode::MatMul, I8) => Family::MatmulI8,
+        (OpCode::Gather, W8) => Family::DequantizeI8,
         _ => return None,
     })
 }

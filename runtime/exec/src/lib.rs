@@ -21,6 +21,7 @@ mod arena;
 mod backend;
 mod ctx;
 mod dispatch;
+pub mod elastic;
 mod io;
 mod kernel_name;
 pub mod ops;

@@ -2,7 +2,7 @@
 mod support;
 
 use selvedge_core::artifact::{Artifact, tensor_flags};
-use selvedge_core::params::{Gather, Quantize};
+use selvedge_core::params::{Gather, GatherW8, Quantize};
 use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
 use selvedge_exec::{MAX_LIVE, Op, OpEntry, RunCtx, Session, StepCtx, ops};
 use selvedge_kernels::Isa;
@@ -258,6 +258,47 @@ fn data_that_cannot_be_computed_with_is_an_error_at_its_step() {
         p.output(y);
         let error = p.run(&[&[1, 2, 3, 4], &index.to_le_bytes()]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::IndexOutOfRange);
+
+        let mut p = Program::default();
+        let at = p.input(DType::I64, &[1]);
+        let y = p.tensor(DType::F32, &[1, 2]);
+        let (table, scales) = (p.array(&[1, 2, 3, 4, 5, 6, 7, 8]), p.array(f32s(&[1.0; 4])));
+        let table = params(GatherW8 { table, scales, rows: 4, row: 2 });
+        p.step((OpCode::Gather, Format::W8), &[at], &[y], table, 0);
+        p.output(y);
+        assert_eq!(p.run(&[&index.to_le_bytes()]).unwrap_err().kind(), ErrorKind::IndexOutOfRange);
+        for last in [3i64, -1] {
+            assert_eq!(p.run(&[&last.to_le_bytes()]).unwrap(), f32s(&[7.0, 8.0]));
+        }
+    }
+}
+
+#[test]
+fn products_of_int8_matrices_refuse_scales_and_shapes_that_do_not_fit() {
+    let build = |a: &[u32], a_scales: u32, b: &[u32], b_scales: u32, y: &[u32], scratch: usize| {
+        let mut p = Program::default();
+        let inputs = [
+            p.input(DType::I8, a),
+            p.input(DType::F32, &[a_scales]),
+            p.input(DType::I8, b),
+            p.input(DType::F32, &[b_scales]),
+        ];
+        let y = p.tensor(DType::F32, y);
+        p.step((OpCode::MatMul, Format::I8), &inputs, &[y], Vec::new(), scratch);
+        p.output(y);
+        kind(&p)
+    };
+    let enough = selvedge_kernels::pack::matmul_i8_scratch(3, 5);
+    assert_eq!(build(&[2, 4, 5], 8, &[2, 3, 5], 6, &[2, 4, 3], enough), None);
+    for (a, a_scales, b, b_scales, y, scratch) in [
+        ([2, 4, 5], 7, [2, 3, 5], 6, [2, 4, 3], enough),
+        ([2, 4, 5], 8, [2, 3, 5], 1, [2, 4, 3], enough),
+        ([2, 4, 5], 8, [1, 3, 5], 3, [2, 4, 3], enough),
+        ([2, 4, 5], 8, [2, 5, 3], 10, [2, 4, 3], enough),
+        ([2, 4, 5], 8, [2, 3, 5], 6, [2, 3, 4], enough),
+        ([2, 4, 5], 8, [2, 3, 5], 6, [2, 4, 3], enough - 1),
+    ] {
+        assert!(build(&a, a_scales, &b, b_scales, &y, scratch).is_some(), "{a:?} {a_scales} {b:?} {b_scales} {y:?}");
     }
 }
 

@@ -78,6 +78,24 @@ pub struct Residual {
     pub hi: i8,
 }
 
+/// Weights of fewer than 8 bits, packed as [`crate::pack_low`] says:
+/// w = scale·code − offset, with the scale 1 where there are no scales, and the offset
+/// `zero`·scale where there are no offsets.
+#[derive(Clone, Copy, Debug)]
+pub struct LowBit<'a> {
+    /// Rows: output channels, of each group of a convolution.
+    pub n: usize,
+    /// Length of a row.
+    pub k: usize,
+    pub codes: &'a [u8],
+    /// k that share a scale and an offset, a multiple of 32; 0: all of a row.
+    pub group: usize,
+    pub scales: &'a [u8],
+    pub offsets: &'a [i16],
+    /// At most the largest code; 0 where there are offsets.
+    pub zero: u8,
+}
+
 /// Epilogue to int8. Arrays have one entry a channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Requant<'a> {
@@ -106,8 +124,15 @@ pub struct Scale<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
     pub zero_point: i32,
-    /// Sums of the weights per channel.
+    /// Sums of the weights per channel; those left out are 0.
     pub column_sum: &'a [i32],
+}
+
+/// A matrix quantized at run time: rows of int8 and a scale each.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsI8<'a> {
+    pub codes: &'a [i8],
+    pub scales: &'a [f32],
 }
 
 /// Where a layer's sums go.
@@ -127,6 +152,14 @@ pub struct LayerF32<'a> {
     pub bias: &'a [f32],
     pub lo: f32,
     pub hi: f32,
+}
+
+/// Layer normalization: `gamma` and `beta` have the length of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNormF32<'a> {
+    pub epsilon: f32,
+    pub gamma: &'a [f32],
+    pub beta: &'a [f32],
 }
 
 /// Integer addition: `arith::add` with these constants.

@@ -1,7 +1,9 @@
 //! The kernels of one instruction set, as a type. Op bodies are generic over it.
 
 use crate::args::*;
+use crate::code::Code;
 use crate::select::IsaKind;
+use crate::{pack, pack_low, portable};
 
 /// One instruction set. A value of the type is the proof that the CPU has it.
 ///
@@ -26,6 +28,44 @@ pub trait IsaI8: Copy + 'static {
     /// `out_c == in_c == groups`.
     fn depthwise_w8(self, x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8]);
     fn dense_w8(self, x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>);
+    /// As `conv2d_w8`, of weights of fewer than 8 bits. Scratch is aligned to 4 bytes.
+    fn conv2d_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        scratch: &mut [u8],
+    );
+    /// As `dense_w8`, of weights of fewer than 8 bits. Scratch is aligned to 4 bytes.
+    fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]);
+    /// As `depthwise_w8`, of weights `code − zero`, which are unpacked into scratch; scales and
+    /// offsets are not read.
+    fn depthwise_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        scratch: &mut [u8],
+    ) {
+        let bytes = pack::depthwise_w8_bytes(shape.out_c, shape.kernel_h * shape.kernel_w);
+        let Some((weights, scratch)) = scratch.split_at_mut_checked(bytes) else { return };
+        let weights: &mut [i8] = zerocopy::transmute_mut!(weights);
+        pack_low::unpack_depthwise_low(C::WIDTH, w.codes, w.zero, weights);
+        self.depthwise_w8(x, weights, shape, pad_value, output, scratch);
+    }
+    /// Adds `more << shift` to `sums`, wrapping; with a negative shift `more` is rounded to the
+    /// right, half up.
+    fn add_branch(self, sums: &mut [i32], more: &[i32], shift: i32) {
+        portable::epilogue::add_branch(sums, more, shift);
+    }
+    /// Stores sums `[rows, n]` as a dense layer does.
+    fn store_sums(self, sums: &[i32], rows: usize, n: usize, output: Output<'_>) {
+        portable::epilogue::store_rows(sums, rows, n, output);
+    }
     fn max_pool_i8(self, x: &[i8], shape: &ConvShape, out: &mut [i8]);
     fn avg_pool_i8(self, x: &[i8], shape: &ConvShape, args: &AverageI8, out: &mut [i8]);
     fn add_i8(self, a: &[i8], b: &[i8], args: &AddI8, out: &mut [i8]);
@@ -42,6 +82,11 @@ pub trait IsaI8: Copy + 'static {
     fn dequantize_i8(self, x: &[i8], scale: f32, zero_point: i32, out: &mut [f32]);
     /// One scale a row of `row` elements; `false` where a value is NaN or infinite.
     fn dynamic_quantize_i8(self, x: &[f32], row: usize, out: &mut [i8], scales: &mut [f32]) -> bool;
+    /// Rows `[m, k]` times rows `[n, k]`, each with its scale: `out[i][j] = acc·(a_scale[i]·b_scale[j])`.
+    /// Scratch: [`w8_bytes`](crate::pack::w8_bytes) of `n` and `k`, and `n` f32.
+    fn matmul_i8(self, a: RowsI8<'_>, b: RowsI8<'_>, k: usize, out: &mut [f32], scratch: &mut [i8], zeros: &mut [f32]) {
+        crate::portable::matmul_i8::matmul(self, a, b, k, out, scratch, zeros);
+    }
 }
 
 /// The f32 kernels of an instruction set. Scratch is aligned to 4 bytes.
@@ -65,4 +110,6 @@ pub trait IsaF32: Copy + 'static {
     fn softmax_f32(self, x: &[f32], row: usize, out: &mut [f32]);
     /// `kind` as in `selvedge_core::params::reduce`; `[outer, n, inner]` to `[outer, inner]`.
     fn reduce_f32(self, kind: u32, x: &[f32], outer: usize, n: usize, inner: usize, out: &mut [f32]);
+    /// Rows as long as `gamma`.
+    fn layer_norm_f32(self, x: &[f32], norm: &LayerNormF32<'_>, out: &mut [f32]);
 }

@@ -6,13 +6,16 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod a4;
 mod args;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod code;
 mod detect;
 #[cfg(selvedge_dsp)]
 mod dsp;
 mod f32_rules;
+pub mod group_norm;
 #[cfg(selvedge_helium)]
 mod helium;
 mod isa;
@@ -21,6 +24,8 @@ mod native;
 #[cfg(selvedge_neon)]
 mod neon;
 pub mod pack;
+pub mod pack_low;
+pub mod pair;
 #[cfg(any(selvedge_neon, target_arch = "x86_64"))]
 mod plane;
 mod portable;
@@ -35,6 +40,7 @@ mod window;
 pub use args::*;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+pub use code::{Code, T2, W2, W3, W4, Width};
 #[cfg(selvedge_dsp)]
 pub use dsp::Dsp;
 #[cfg(selvedge_helium)]

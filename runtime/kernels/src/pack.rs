@@ -98,6 +98,11 @@ pub fn pack_depthwise_w8(weights: &[i8], channels: usize, taps: usize, out: &mut
     }
 }
 
+/// Scratch of a product of two int8 matrices, the right one `[n, k]`: it packed, and `n` f32.
+pub const fn matmul_i8_scratch(n: usize, k: usize) -> usize {
+    w8_bytes(n, k) + 4 * n
+}
+
 /// Elements of a packed f32 matrix of `n` rows of `k`.
 pub const fn f32_elements(n: usize, k: usize) -> usize {
     up(n, NR) * k

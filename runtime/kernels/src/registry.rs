@@ -19,6 +19,18 @@ pub enum Family {
     Conv2dW8,
     DepthwiseW8,
     DenseW8,
+    Conv2dW4,
+    Conv2dW3,
+    Conv2dW2,
+    Conv2dT2,
+    DepthwiseW4,
+    DepthwiseW3,
+    DepthwiseW2,
+    DepthwiseT2,
+    DenseW4,
+    DenseW3,
+    DenseW2,
+    DenseT2,
     MaxPoolI8,
     AvgPoolI8,
     AddI8,
@@ -40,6 +52,8 @@ pub enum Family {
     BinaryF32,
     SoftmaxF32,
     ReduceF32,
+    LayerNormF32,
+    MatmulI8,
 }
 
 macro_rules! kernels {
@@ -73,6 +87,18 @@ kernels! {
         conv2d_w8__reference { family: Conv2dW8, tile: (1, 1) }
         depthwise_w8__reference { family: DepthwiseW8, tile: (1, 1) }
         dense_w8__reference { family: DenseW8, tile: (1, 1) }
+        conv2d_w4__reference { family: Conv2dW4, tile: (1, 1) }
+        conv2d_w3__reference { family: Conv2dW3, tile: (1, 1) }
+        conv2d_w2__reference { family: Conv2dW2, tile: (1, 1) }
+        conv2d_t2__reference { family: Conv2dT2, tile: (1, 1) }
+        depthwise_w4__reference { family: DepthwiseW4, tile: (1, 1) }
+        depthwise_w3__reference { family: DepthwiseW3, tile: (1, 1) }
+        depthwise_w2__reference { family: DepthwiseW2, tile: (1, 1) }
+        depthwise_t2__reference { family: DepthwiseT2, tile: (1, 1) }
+        dense_w4__reference { family: DenseW4, tile: (1, 1) }
+        dense_w3__reference { family: DenseW3, tile: (1, 1) }
+        dense_w2__reference { family: DenseW2, tile: (1, 1) }
+        dense_t2__reference { family: DenseT2, tile: (1, 1) }
         max_pool_i8__reference { family: MaxPoolI8, tile: (1, 1) }
         avg_pool_i8__reference { family: AvgPoolI8, tile: (1, 1) }
         add_i8__reference { family: AddI8, tile: (1, 1) }
@@ -83,6 +109,7 @@ kernels! {
         quantize_i8__reference { family: QuantizeI8, tile: (1, 1) }
         dequantize_i8__reference { family: DequantizeI8, tile: (1, 1) }
         dynamic_quantize_i8__reference { family: DynamicQuantizeI8, tile: (1, 1) }
+        matmul_i8__reference { family: MatmulI8, tile: (1, 1) }
         conv2d_f32__reference { family: Conv2dF32, tile: (1, 1) }
         depthwise_f32__reference { family: DepthwiseF32, tile: (1, 1) }
         conv_transpose2d_f32__reference { family: ConvTranspose2dF32, tile: (1, 1) }
@@ -94,11 +121,24 @@ kernels! {
         binary_f32__reference { family: BinaryF32, tile: (1, 1) }
         softmax_f32__reference { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__reference { family: ReduceF32, tile: (1, 1) }
+        layer_norm_f32__reference { family: LayerNormF32, tile: (1, 1) }
     }
     Portable, cfg(all()) {
         conv2d_w8__portable_4x8 { family: Conv2dW8, tile: (4, 8) }
         depthwise_w8__portable_1x8 { family: DepthwiseW8, tile: (1, 8) }
         dense_w8__portable_4x8 { family: DenseW8, tile: (4, 8) }
+        conv2d_w4__portable_4x8 { family: Conv2dW4, tile: (4, 8) }
+        conv2d_w3__portable_4x8 { family: Conv2dW3, tile: (4, 8) }
+        conv2d_w2__portable_4x8 { family: Conv2dW2, tile: (4, 8) }
+        conv2d_t2__portable_4x8 { family: Conv2dT2, tile: (4, 8) }
+        depthwise_w4__portable_1x8 { family: DepthwiseW4, tile: (1, 8) }
+        depthwise_w3__portable_1x8 { family: DepthwiseW3, tile: (1, 8) }
+        depthwise_w2__portable_1x8 { family: DepthwiseW2, tile: (1, 8) }
+        depthwise_t2__portable_1x8 { family: DepthwiseT2, tile: (1, 8) }
+        dense_w4__portable_4x8 { family: DenseW4, tile: (4, 8) }
+        dense_w3__portable_4x8 { family: DenseW3, tile: (4, 8) }
+        dense_w2__portable_4x8 { family: DenseW2, tile: (4, 8) }
+        dense_t2__portable_4x8 { family: DenseT2, tile: (4, 8) }
         max_pool_i8__portable { family: MaxPoolI8, tile: (1, 1) }
         avg_pool_i8__portable_1x32 { family: AvgPoolI8, tile: (1, 32) }
         add_i8__portable { family: AddI8, tile: (1, 1) }
@@ -109,6 +149,7 @@ kernels! {
         quantize_i8__portable { family: QuantizeI8, tile: (1, 1) }
         dequantize_i8__portable { family: DequantizeI8, tile: (1, 1) }
         dynamic_quantize_i8__portable { family: DynamicQuantizeI8, tile: (1, 1) }
+        matmul_i8__portable_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__portable_4x8 { family: Conv2dF32, tile: (4, 8) }
         depthwise_f32__portable { family: DepthwiseF32, tile: (1, 1) }
         conv_transpose2d_f32__portable_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
@@ -120,11 +161,24 @@ kernels! {
         binary_f32__portable { family: BinaryF32, tile: (1, 1) }
         softmax_f32__portable { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__portable_1x8 { family: ReduceF32, tile: (1, 8) }
+        layer_norm_f32__portable_1x8 { family: LayerNormF32, tile: (1, 8) }
     }
     Avx2, cfg(target_arch = "x86_64") {
         conv2d_w8__avx2_4x8 { family: Conv2dW8, tile: (4, 8) }
         depthwise_w8__avx2_4x8 { family: DepthwiseW8, tile: (4, 8) }
         dense_w8__avx2_4x8 { family: DenseW8, tile: (4, 8) }
+        conv2d_w4__avx2_4x16 { family: Conv2dW4, tile: (4, 16) }
+        conv2d_w3__avx2_4x16 { family: Conv2dW3, tile: (4, 16) }
+        conv2d_w2__avx2_4x16 { family: Conv2dW2, tile: (4, 16) }
+        conv2d_t2__avx2_4x16 { family: Conv2dT2, tile: (4, 16) }
+        depthwise_w4__avx2_4x8 { family: DepthwiseW4, tile: (4, 8) }
+        depthwise_w3__avx2_4x8 { family: DepthwiseW3, tile: (4, 8) }
+        depthwise_w2__avx2_4x8 { family: DepthwiseW2, tile: (4, 8) }
+        depthwise_t2__avx2_4x8 { family: DepthwiseT2, tile: (4, 8) }
+        dense_w4__avx2_4x16 { family: DenseW4, tile: (4, 16) }
+        dense_w3__avx2_4x16 { family: DenseW3, tile: (4, 16) }
+        dense_w2__avx2_4x16 { family: DenseW2, tile: (4, 16) }
+        dense_t2__avx2_4x16 { family: DenseT2, tile: (4, 16) }
         max_pool_i8__avx2 { family: MaxPoolI8, tile: (1, 1) }
         avg_pool_i8__avx2_1x32 { family: AvgPoolI8, tile: (1, 32) }
         add_i8__avx2 { family: AddI8, tile: (1, 1) }
@@ -135,6 +189,7 @@ kernels! {
         quantize_i8__avx2 { family: QuantizeI8, tile: (1, 1) }
         dequantize_i8__avx2 { family: DequantizeI8, tile: (1, 1) }
         dynamic_quantize_i8__avx2 { family: DynamicQuantizeI8, tile: (1, 1) }
+        matmul_i8__avx2_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__avx2_4x16 { family: Conv2dF32, tile: (4, 16) }
         depthwise_f32__avx2 { family: DepthwiseF32, tile: (1, 1) }
         conv_transpose2d_f32__avx2_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
@@ -146,6 +201,7 @@ kernels! {
         binary_f32__avx2 { family: BinaryF32, tile: (1, 1) }
         softmax_f32__avx2 { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__avx2_1x8 { family: ReduceF32, tile: (1, 8) }
+        layer_norm_f32__avx2_1x8 { family: LayerNormF32, tile: (1, 8) }
     }
     Dsp, cfg(selvedge_dsp) {
         conv2d_w8__dsp_4x8 { family: Conv2dW8, tile: (4, 8) }
@@ -167,6 +223,18 @@ kernels! {
         conv2d_w8__neon_4x8 { family: Conv2dW8, tile: (4, 8) }
         depthwise_w8__neon_4x8 { family: DepthwiseW8, tile: (4, 8) }
         dense_w8__neon_4x8 { family: DenseW8, tile: (4, 8) }
+        conv2d_w4__neon_4x8 { family: Conv2dW4, tile: (4, 8) }
+        conv2d_w3__neon_4x8 { family: Conv2dW3, tile: (4, 8) }
+        conv2d_w2__neon_4x8 { family: Conv2dW2, tile: (4, 8) }
+        conv2d_t2__neon_4x8 { family: Conv2dT2, tile: (4, 8) }
+        depthwise_w4__neon_4x8 { family: DepthwiseW4, tile: (4, 8) }
+        depthwise_w3__neon_4x8 { family: DepthwiseW3, tile: (4, 8) }
+        depthwise_w2__neon_4x8 { family: DepthwiseW2, tile: (4, 8) }
+        depthwise_t2__neon_4x8 { family: DepthwiseT2, tile: (4, 8) }
+        dense_w4__neon_4x8 { family: DenseW4, tile: (4, 8) }
+        dense_w3__neon_4x8 { family: DenseW3, tile: (4, 8) }
+        dense_w2__neon_4x8 { family: DenseW2, tile: (4, 8) }
+        dense_t2__neon_4x8 { family: DenseT2, tile: (4, 8) }
         max_pool_i8__neon { family: MaxPoolI8, tile: (1, 1) }
         avg_pool_i8__neon_1x32 { family: AvgPoolI8, tile: (1, 32) }
         add_i8__neon_1x8 { family: AddI8, tile: (1, 8) }
@@ -177,6 +245,7 @@ kernels! {
         quantize_i8__neon { family: QuantizeI8, tile: (1, 1) }
         dequantize_i8__neon { family: DequantizeI8, tile: (1, 1) }
         dynamic_quantize_i8__neon { family: DynamicQuantizeI8, tile: (1, 1) }
+        matmul_i8__neon_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__neon_4x16 { family: Conv2dF32, tile: (4, 16) }
         depthwise_f32__neon { family: DepthwiseF32, tile: (1, 1) }
         conv_transpose2d_f32__neon_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
@@ -188,11 +257,24 @@ kernels! {
         binary_f32__neon { family: BinaryF32, tile: (1, 1) }
         softmax_f32__neon { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__neon_1x8 { family: ReduceF32, tile: (1, 8) }
+        layer_norm_f32__neon_1x8 { family: LayerNormF32, tile: (1, 8) }
     }
     NeonDotprod, cfg(selvedge_neon) {
         conv2d_w8__neon_dotprod_8x8 { family: Conv2dW8, tile: (8, 8) }
         depthwise_w8__neon_dotprod_4x8 { family: DepthwiseW8, tile: (4, 8) }
         dense_w8__neon_dotprod_8x8 { family: DenseW8, tile: (8, 8) }
+        conv2d_w4__neon_dotprod_8x8 { family: Conv2dW4, tile: (8, 8) }
+        conv2d_w3__neon_dotprod_8x8 { family: Conv2dW3, tile: (8, 8) }
+        conv2d_w2__neon_dotprod_8x8 { family: Conv2dW2, tile: (8, 8) }
+        conv2d_t2__neon_dotprod_8x8 { family: Conv2dT2, tile: (8, 8) }
+        depthwise_w4__neon_dotprod_4x8 { family: DepthwiseW4, tile: (4, 8) }
+        depthwise_w3__neon_dotprod_4x8 { family: DepthwiseW3, tile: (4, 8) }
+        depthwise_w2__neon_dotprod_4x8 { family: DepthwiseW2, tile: (4, 8) }
+        depthwise_t2__neon_dotprod_4x8 { family: DepthwiseT2, tile: (4, 8) }
+        dense_w4__neon_dotprod_8x8 { family: DenseW4, tile: (8, 8) }
+        dense_w3__neon_dotprod_8x8 { family: DenseW3, tile: (8, 8) }
+        dense_w2__neon_dotprod_8x8 { family: DenseW2, tile: (8, 8) }
+        dense_t2__neon_dotprod_8x8 { family: DenseT2, tile: (8, 8) }
         max_pool_i8__neon_dotprod { family: MaxPoolI8, tile: (1, 1) }
         avg_pool_i8__neon_dotprod_1x32 { family: AvgPoolI8, tile: (1, 32) }
         add_i8__neon_dotprod_1x8 { family: AddI8, tile: (1, 8) }
@@ -203,6 +285,7 @@ kernels! {
         quantize_i8__neon_dotprod { family: QuantizeI8, tile: (1, 1) }
         dequantize_i8__neon_dotprod { family: DequantizeI8, tile: (1, 1) }
         dynamic_quantize_i8__neon_dotprod { family: DynamicQuantizeI8, tile: (1, 1) }
+        matmul_i8__neon_dotprod_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__neon_dotprod_4x16 { family: Conv2dF32, tile: (4, 16) }
         depthwise_f32__neon_dotprod { family: DepthwiseF32, tile: (1, 1) }
         conv_transpose2d_f32__neon_dotprod_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
@@ -214,11 +297,24 @@ kernels! {
         binary_f32__neon_dotprod { family: BinaryF32, tile: (1, 1) }
         softmax_f32__neon_dotprod { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__neon_dotprod_1x8 { family: ReduceF32, tile: (1, 8) }
+        layer_norm_f32__neon_dotprod_1x8 { family: LayerNormF32, tile: (1, 8) }
     }
     NeonI8mm, cfg(selvedge_neon) {
         conv2d_w8__neon_i8mm_8x8 { family: Conv2dW8, tile: (8, 8) }
         depthwise_w8__neon_i8mm_4x8 { family: DepthwiseW8, tile: (4, 8) }
         dense_w8__neon_i8mm_8x8 { family: DenseW8, tile: (8, 8) }
+        conv2d_w4__neon_i8mm_8x8 { family: Conv2dW4, tile: (8, 8) }
+        conv2d_w3__neon_i8mm_8x8 { family: Conv2dW3, tile: (8, 8) }
+        conv2d_w2__neon_i8mm_8x8 { family: Conv2dW2, tile: (8, 8) }
+        conv2d_t2__neon_i8mm_8x8 { family: Conv2dT2, tile: (8, 8) }
+        depthwise_w4__neon_i8mm_4x8 { family: DepthwiseW4, tile: (4, 8) }
+        depthwise_w3__neon_i8mm_4x8 { family: DepthwiseW3, tile: (4, 8) }
+        depthwise_w2__neon_i8mm_4x8 { family: DepthwiseW2, tile: (4, 8) }
+        depthwise_t2__neon_i8mm_4x8 { family: DepthwiseT2, tile: (4, 8) }
+        dense_w4__neon_i8mm_8x8 { family: DenseW4, tile: (8, 8) }
+        dense_w3__neon_i8mm_8x8 { family: DenseW3, tile: (8, 8) }
+        dense_w2__neon_i8mm_8x8 { family: DenseW2, tile: (8, 8) }
+        dense_t2__neon_i8mm_8x8 { family: DenseT2, tile: (8, 8) }
         max_pool_i8__neon_i8mm { family: MaxPoolI8, tile: (1, 1) }
         avg_pool_i8__neon_i8mm_1x32 { family: AvgPoolI8, tile: (1, 32) }
         add_i8__neon_i8mm_1x8 { family: AddI8, tile: (1, 8) }
@@ -229,6 +325,7 @@ kernels! {
         quantize_i8__neon_i8mm { family: QuantizeI8, tile: (1, 1) }
         dequantize_i8__neon_i8mm { family: DequantizeI8, tile: (1, 1) }
         dynamic_quantize_i8__neon_i8mm { family: DynamicQuantizeI8, tile: (1, 1) }
+        matmul_i8__neon_i8mm_8x8 { family: MatmulI8, tile: (8, 8) }
         conv2d_f32__neon_i8mm_4x16 { family: Conv2dF32, tile: (4, 16) }
         depthwise_f32__neon_i8mm { family: DepthwiseF32, tile: (1, 1) }
         conv_transpose2d_f32__neon_i8mm_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
@@ -240,5 +337,6 @@ kernels! {
         binary_f32__neon_i8mm { family: BinaryF32, tile: (1, 1) }
         softmax_f32__neon_i8mm { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__neon_i8mm_1x8 { family: ReduceF32, tile: (1, 8) }
+        layer_norm_f32__neon_i8mm_1x8 { family: LayerNormF32, tile: (1, 8) }
     }
 }

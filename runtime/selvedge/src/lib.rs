@@ -50,6 +50,7 @@ pub use aligned::AlignedBuf;
 pub use embed::{Aligned, check_weights, region_bytes};
 pub use selvedge_core::artifact::{self, Artifact, TensorView};
 pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
+pub use selvedge_exec::elastic;
 pub use selvedge_exec::{
     Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, Regions, RunCtx, Session, StagedSession,
     StepCtx, StepOutputs, Views, WeightSource, kernel_name, ops as op,

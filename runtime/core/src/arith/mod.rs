@@ -3,12 +3,14 @@
 //! `runtime/README.md` states each rule in words. Reference kernels call these
 //! functions; faster kernels equal them bit for bit.
 mod dynamic;
+mod elastic;
 mod pool;
 mod requantize;
 mod rescale;
 mod softmax;
 
 pub use dynamic::{dequantize, dynamic_inverse_scale, dynamic_scale, onnx_dynamic_params, quantize, quantize_dynamic};
+pub use elastic::{ELASTIC_FRACTION, elastic_code};
 pub use pool::average;
 pub use requantize::requantize;
 pub use rescale::{add, mul, rescale};

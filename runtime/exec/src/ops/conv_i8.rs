@@ -24,7 +24,7 @@ struct Plan<'a> {
     scratch: usize,
 }
 
-fn shape(ctx: &StepCtx<'_>) -> Option<ConvShape> {
+pub(super) fn shape(ctx: &StepCtx<'_>) -> Option<ConvShape> {
     let p: &ConvI8 = ctx.params().ok()?;
     let record = |operands: &[u16]| ctx.artifact().record(*operands.first()? as usize).ok();
     let (x, y) = (record(ctx.step().inputs)?, record(ctx.step().outputs)?);
@@ -42,6 +42,7 @@ impl<'a> Plan<'a> {
             hi: p.hi,
             lo_f32: p.lo_f32,
             hi_f32: p.hi_f32,
+            inputs: ctx.step().inputs.len(),
             params_bytes: size_of::<ConvI8>(),
         };
         require(layer_fits(s))?;

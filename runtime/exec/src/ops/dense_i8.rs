@@ -14,20 +14,21 @@ use crate::{Op, RunCtx, StepCtx};
 /// Rows `[…, K]` times a constant `[N, K]`; `F` is the weight format.
 pub struct Dense<F>(PhantomData<F>);
 
-struct Plan<'a> {
-    rows: usize,
-    k: usize,
-    n: usize,
-    weights: &'a [i8],
-    epilogue: Epilogue<'a>,
+pub(super) struct Plan<'a> {
+    pub rows: usize,
+    pub k: usize,
+    pub n: usize,
+    pub weights: &'a [i8],
+    pub epilogue: Epilogue<'a>,
 }
 
 impl<'a> Plan<'a> {
     fn of(ctx: &StepCtx<'a>) -> Result<Self, Error> {
-        Self::build(ctx).ok_or(ctx.bad())
+        Self::build(ctx, ctx.step().inputs.len()).ok_or(ctx.bad())
     }
 
-    fn build(ctx: &StepCtx<'a>) -> Option<Self> {
+    /// `inputs` of the step's are the layer's own.
+    pub(super) fn build(ctx: &StepCtx<'a>, inputs: usize) -> Option<Self> {
         let p: &DenseI8 = ctx.params().ok()?;
         let layer = LayerParams {
             arrays: &p.arrays,
@@ -36,6 +37,7 @@ impl<'a> Plan<'a> {
             hi: p.hi,
             lo_f32: p.lo_f32,
             hi_f32: p.hi_f32,
+            inputs,
             params_bytes: size_of::<DenseI8>(),
         };
         let (x, y) = (ctx.input_of(0, DType::I8).ok()?, ctx.output(0).ok()?);
@@ -52,7 +54,7 @@ impl Op for Dense<W8> {
     const FORMAT: Format = Format::W8;
 
     fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
-        Plan::build(ctx).as_ref().ok_or(ctx.bad())?.epilogue.validate(ctx)
+        Plan::of(ctx).as_ref().map_err(|&e| e)?.epilogue.validate(ctx)
     }
 
     fn run<I: Isa>(ctx: &mut RunCtx<'_>, isa: I) -> Result<(), Error> {

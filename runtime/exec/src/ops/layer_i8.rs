@@ -17,6 +17,8 @@ pub(super) struct LayerParams<'a> {
     pub hi: i32,
     pub lo_f32: f32,
     pub hi_f32: f32,
+    /// Inputs of the layer proper; further ones are its branches'.
+    pub inputs: usize,
     /// Bytes of the layer's own parameter struct; [`ResidualAdd`] follows it.
     pub params_bytes: usize,
 }
@@ -35,10 +37,10 @@ impl<'a> Epilogue<'a> {
         let step = ctx.step();
         let y = ctx.artifact().record(*step.outputs.first()? as usize).ok()?;
         ctx.flags(FUSED_ADD | WIDE | OUT_F32 | OUT_I32 | IN_PLACE).ok()?;
-        require((1..=3).contains(&step.inputs.len()) && step.outputs.len() == 1)?;
+        require((1..=3).contains(&p.inputs) && step.outputs.len() == 1)?;
         let fused = step.has(FUSED_ADD);
-        let last = step.inputs.len().checked_sub(1)?;
-        let plain = step.inputs.len() - usize::from(fused);
+        let last = p.inputs.checked_sub(1)?;
+        let plain = p.inputs - usize::from(fused);
         require((1..=2).contains(&plain) && ctx.in_place() == fused.then_some(last))?;
         let extra = if plain == 2 { ctx.optional_input(1).ok()? } else { None };
         let arrays = p.arrays;
@@ -128,7 +130,7 @@ impl<'a> Epilogue<'a> {
 }
 
 /// The fused addition of the last input, which the output lies on.
-fn residual(ctx: &StepCtx<'_>, p: &LayerParams<'_>, last: usize) -> Option<Residual> {
+pub(super) fn residual(ctx: &StepCtx<'_>, p: &LayerParams<'_>, last: usize) -> Option<Residual> {
     let (skip, y) = (ctx.input_of(last, DType::I8).ok()?, ctx.output(0).ok()?);
     require(skip.elements == y.elements && skip.record.offset == y.record.offset)?;
     // A layer cannot read what it overwrites.

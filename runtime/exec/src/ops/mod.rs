@@ -3,23 +3,33 @@
 //! Each op resolves its parameters into a plan; `validate` proves it once, `run` builds it again
 //! from the same checks and calls the kernels.
 
+mod a4;
 mod add;
 mod broadcast;
 mod cast;
 mod concat;
 mod conv_f32;
 mod conv_i8;
+mod conv_low;
+mod conv_pair;
 mod conv_transpose;
 mod dense_f32;
 mod dense_i8;
+mod dense_low;
+mod dense_low_rank;
 mod dynamic;
 mod elementwise_f32;
 mod flip;
 mod gather;
+mod gather_w8;
 mod geometry;
+mod group_norm;
 mod index;
 mod layer_i8;
+mod layer_norm;
+mod low_bit;
 mod matmul;
+mod matmul_i8;
 mod mul;
 mod pad;
 mod pool;
@@ -31,16 +41,21 @@ mod softmax;
 mod table;
 mod transpose;
 
+pub use a4::{DynamicQuantize4, UnpackA4};
 pub use add::Add;
 pub use cast::Cast;
 pub use concat::Concat;
 pub use conv_i8::{Conv2d, DepthwiseConv2d};
+pub use conv_pair::ConvPair;
 pub use conv_transpose::ConvTranspose2d;
 pub use dense_i8::Dense;
+pub use dense_low_rank::DenseLowRank;
 pub use dynamic::{DynamicQuantize, DynamicQuantizeLinear};
 pub use elementwise_f32::{Binary, Unary};
 pub use flip::FlipSign;
 pub use gather::Gather;
+pub use group_norm::GroupNorm;
+pub use layer_norm::LayerNorm;
 pub use matmul::MatMul;
 pub use mul::Mul;
 pub use pad::Pad;
@@ -56,6 +71,7 @@ pub use transpose::Transpose;
 use selvedge_core::Error;
 use selvedge_core::params::{LayerArrays, NONE};
 use selvedge_kernels::{LayerF32, pack};
+pub use selvedge_kernels::{T2, W2, W3, W4};
 
 use crate::{OpEntry, StepCtx};
 
@@ -72,7 +88,25 @@ pub struct W8;
 pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Conv2d<W8>>(),
     OpEntry::of::<DepthwiseConv2d<W8>>(),
+    OpEntry::of::<ConvPair<W8>>(),
     OpEntry::of::<Dense<W8>>(),
+    OpEntry::of::<Conv2d<W4>>(),
+    OpEntry::of::<DepthwiseConv2d<W4>>(),
+    OpEntry::of::<Dense<W4>>(),
+    OpEntry::of::<Conv2d<W3>>(),
+    OpEntry::of::<DepthwiseConv2d<W3>>(),
+    OpEntry::of::<Dense<W3>>(),
+    OpEntry::of::<Conv2d<W2>>(),
+    OpEntry::of::<DepthwiseConv2d<W2>>(),
+    OpEntry::of::<Dense<W2>>(),
+    OpEntry::of::<Conv2d<T2>>(),
+    OpEntry::of::<DepthwiseConv2d<T2>>(),
+    OpEntry::of::<Dense<T2>>(),
+    OpEntry::of::<DenseLowRank<W8>>(),
+    OpEntry::of::<DenseLowRank<W4>>(),
+    OpEntry::of::<DenseLowRank<W3>>(),
+    OpEntry::of::<DenseLowRank<W2>>(),
+    OpEntry::of::<DenseLowRank<T2>>(),
     OpEntry::of::<Add<I8>>(),
     OpEntry::of::<Mul<I8>>(),
     OpEntry::of::<MaxPool2d<I8>>(),
@@ -84,6 +118,8 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Dequantize<I8>>(),
     OpEntry::of::<DynamicQuantize<F32>>(),
     OpEntry::of::<DynamicQuantizeLinear<F32>>(),
+    OpEntry::of::<DynamicQuantize4<F32>>(),
+    OpEntry::of::<UnpackA4<I8>>(),
     OpEntry::of::<FlipSign<Any>>(),
     OpEntry::of::<Cast<Any>>(),
     OpEntry::of::<Reshape<Any>>(),
@@ -103,6 +139,11 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Unary<F32>>(),
     OpEntry::of::<Binary<F32>>(),
     OpEntry::of::<Reduce<F32>>(),
+    OpEntry::of::<LayerNorm<F32>>(),
+    OpEntry::of::<MatMul<I8>>(),
+    OpEntry::of::<Gather<W8>>(),
+    OpEntry::of::<GroupNorm<I8>>(),
+    OpEntry::of::<GroupNorm<F32>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

@@ -6,7 +6,7 @@ use selvedge_core::params::*;
 use selvedge_core::{DType, Format, OpCode as Op};
 use selvedge_kernels::{ConvShape, pack};
 
-use super::layers::{add, conv3x3, dense, unit_scale};
+use super::layers::{POINT, add, conv3x3, dense, unit_scale};
 use super::{Program, params};
 
 /// Deterministic small numbers.
@@ -63,7 +63,7 @@ fn shape3(in_c: usize, out_c: usize, groups: usize) -> ConvShape {
 }
 
 /// `groups` matrices of `n` rows of `k`, packed.
-fn packed(groups: usize, n: usize, k: usize) -> Vec<i8> {
+pub fn packed(groups: usize, n: usize, k: usize) -> Vec<i8> {
     let mut out = vec![0; groups * pack::w8_bytes(n, k)];
     for (rows, out) in numbers(groups * n * k).chunks(n * k).zip(out.chunks_mut(pack::w8_bytes(n, k))) {
         pack::pack_w8(rows, n, k, out);
@@ -139,7 +139,30 @@ fn layers() -> Vec<(&'static str, Program)> {
     let y = dense(&mut chain, x, 1, &numbers(16), &[1, 2, 3, 4]);
     let z = add(&mut chain, x, y, &[1, 4]);
     chain.output(z);
+    // 3×3 with stride (2, 1) to [1, 3, 4, 2], then 2×1 to [1, 2, 4, 3].
+    let pair = |p: &mut Program, skip: bool| {
+        let (first, second) = (packed(1, 2, 9 * 3), packed(1, 3, 2 * 2));
+        let first = conv_i8(p, 1, &first, 2);
+        let arrays = unit_scale(p, &second, &[1, -2, 3]);
+        let second = ConvI8 { window: Window { kernel: [2, 1], ..POINT }, arrays, pad_value: 2, ..first };
+        let mut bytes = params(ConvPair { first, second, height: 3, width: 4, channels: 2, wide: 0 });
+        if skip {
+            bytes.extend(params(ResidualAdd { m1: 1, m2: 1, c: 0, s: 0, lo: -128, hi: 127 }));
+        }
+        (bytes, pack::conv_w8_scratch(&shape3(3, 2, 1)) + 2 * 4 * 2)
+    };
+    let pair_alone = single((Op::ConvPair, W8), &[(I8, &[1, 5, 4, 3])], &[(I8, &[1, 2, 4, 3])], |p| pair(p, false));
+    let mut pair_sum = Program::default();
+    let x = pair_sum.input(I8, &[1, 5, 4, 3]);
+    let skip = pair_sum.input(I8, &[1, 2, 4, 3]);
+    let y = pair_sum.tensor(I8, &[1, 2, 4, 3]);
+    let (bytes, scratch) = pair(&mut pair_sum, true);
+    pair_sum.step((Op::ConvPair, W8), &[x, skip], &[y], bytes, scratch).flags = step_flags::FUSED_ADD;
+    pair_sum.in_place(1);
+    pair_sum.output(y);
     vec![
+        ("conv pair", pair_alone),
+        ("conv pair and sum", pair_sum),
         ("conv to i8", conv(I8, &[], 0)),
         ("conv to f32", conv(F32, &[(F32, &[1])], step_flags::OUT_F32)),
         ("conv to i32", conv(I32, &[(U8, &[1])], step_flags::OUT_I32)),
@@ -180,7 +203,15 @@ fn layers_f32() -> Vec<(&'static str, Program)> {
     });
     let matmul =
         single((Op::MatMul, F32), &[(T, &[2, 1, 2, 3]), (T, &[2, 3, 4])], &[(T, &[2, 2, 2, 4])], |_| (vec![], 0));
+    let q = DType::I8;
+    let matmul_i8 = single(
+        (Op::MatMul, Format::I8),
+        &[(q, &[2, 3, 5]), (T, &[6]), (q, &[2, 9, 5]), (T, &[18])],
+        &[(T, &[2, 3, 9])],
+        |_| (vec![], pack::matmul_i8_scratch(9, 5)),
+    );
     vec![
+        ("matmul i8", matmul_i8),
         ("conv f32", conv),
         ("depthwise f32", depthwise),
         ("transposed f32", transposed),
@@ -238,6 +269,10 @@ fn elementwise() -> Vec<(&'static str, Program)> {
         (params(SoftmaxI8 { table, inverse: 1 << 24, shift: 16, output_zero_point: -128 }), 0)
     });
     let softmax_f32 = single((Op::Softmax, Format::F32), &[(T, &[3, 5])], &[(T, &[3, 5])], |_| (vec![], 0));
+    let layer_norm = single((Op::LayerNorm, Format::F32), &[(T, &[2, 3, 5])], &[(T, &[2, 3, 5])], |p| {
+        let (gamma, beta) = (f32_array(p, 5).0, f32_array(p, 5).0);
+        (params(LayerNorm { row: 5, epsilon: 1e-5, gamma, beta }), 0)
+    });
     let unary = |kind| {
         let args = Unary { kind, alpha: 0.5, beta: 2.0 };
         single((Op::Unary, Format::F32), &[(T, &[11])], &[(T, &[11])], |_| (params(args), 0))
@@ -250,7 +285,16 @@ fn elementwise() -> Vec<(&'static str, Program)> {
         let args = Reduce { kind: reduce::MEAN, axes };
         single((Op::Reduce, Format::F32), &[(T, &[2, 3, 2, 5])], &[(T, y)], |_| (params(args), 0))
     };
+    let group_norm = |t: DType, f: Format| {
+        single((Op::GroupNorm, f), &[(t, &[2, 3, 1, 6])], &[(t, &[2, 3, 1, 6])], |p| {
+            let (gamma, beta) = (p.channels(&reals(6)), p.channels(&reals(6)));
+            let args = GroupNorm { groups: 2, epsilon: 0.5, gamma, beta, lo: -100, hi: 90, lo_f32: -1.0, hi_f32: 2.0 };
+            (params(args), 6 * 12)
+        })
+    };
     vec![
+        ("group norm", group_norm(Q, Format::I8)),
+        ("group norm f32", group_norm(T, Format::F32)),
         ("add", add(&[2, 3], &[2, 3], &[2, 3])),
         ("add in place", in_place(add(&[2, 3], &[3], &[2, 3]), 0)),
         ("add, a repeats", add(&[2, 1], &[2, 90], &[2, 90])),
@@ -261,6 +305,7 @@ fn elementwise() -> Vec<(&'static str, Program)> {
         ("table in place", in_place(table(), 0)),
         ("softmax", softmax),
         ("softmax f32", softmax_f32),
+        ("layer norm", layer_norm),
         ("unary", unary(unary::SIGMOID)),
         ("unary in place", in_place(unary(unary::CLIP), 0)),
         ("binary", binary(&[2, 3], &[2, 3], &[2, 3])),
@@ -327,6 +372,14 @@ fn moves() -> Vec<(&'static str, Program)> {
                 (params(Gather { axis: 1 }), 0)
             }),
         ),
+        (
+            "gather of a quantized table",
+            single((Op::Gather, Format::W8), &[(I64, &[3])], &[(F32, &[3, 4])], |p| {
+                let table = p.array(bytemuck::cast_slice(&numbers(20)));
+                let scales = f32_array(p, 5).0;
+                (params(GatherW8 { table, scales, rows: 5, row: 4 }), 0)
+            }),
+        ),
         ("concat rescaled", concat),
         (
             "concat",
@@ -339,7 +392,7 @@ fn moves() -> Vec<(&'static str, Program)> {
 
 /// All programs, with names for messages.
 pub fn all() -> Vec<(&'static str, Program)> {
-    [layers(), layers_f32(), pools(), elementwise(), grids(), moves()].concat()
+    [layers(), layers_f32(), pools(), elementwise(), grids(), moves(), super::zoo_low::all()].concat()
 }
 
 /// Bytes for every input: small numbers of its type, zero for indices.

@@ -8,8 +8,13 @@ use super::gather;
 use crate::args::*;
 use crate::pack::{KR, MR, NR, panel_channels};
 
-/// k widened at a time: 8 KiB of stack for 4 rows.
-const K_BLOCK: usize = 1024;
+/// Elements widened at a time: 8 KiB of stack, 1024 k of 4 rows or 4096 of one.
+const BLOCK: usize = 4096;
+
+/// k of a block of `tile` rows, whole quads.
+const fn k_block(tile: usize) -> usize {
+    BLOCK / if tile == 0 { 1 } else { tile } / KR * KR
+}
 
 /// Exact: the sums of the blocks of k add up in i32, wrapping.
 #[inline]
@@ -19,7 +24,7 @@ pub fn dense(x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, mut output: Ou
     if panel == 0 || n == 0 {
         return;
     }
-    let mut widened = [0u8; MR * K_BLOCK * 2];
+    let mut widened = [0u8; BLOCK * 2];
     for (i, panels) in w.chunks(panel * PANELS).enumerate() {
         let first = i * PANELS * NR;
         // With one tile of rows each epilogue is used once, where it is made.
@@ -35,7 +40,7 @@ pub fn dense(x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, mut output: Ou
         while row < rows {
             let tile = (rows - row).min(MR);
             let block = &x[row * k..(row + tile) * k];
-            if k <= K_BLOCK {
+            if k <= k_block(tile) {
                 let len = gather::rows(block, k, 0..k, &mut widened);
                 for (j, panel) in panels.chunks(panel).enumerate() {
                     let channels = panel_channels(n, i * PANELS + j);
@@ -65,8 +70,8 @@ fn blocked_sums(
     widened: &mut [u8],
 ) -> [[__m256i; MR]; PANELS] {
     let mut sums = [[_mm256_setzero_si256(); MR]; PANELS];
-    for begin in (0..k).step_by(K_BLOCK) {
-        let end = (begin + K_BLOCK).min(k);
+    for begin in (0..k).step_by(k_block(tile)) {
+        let end = (begin + k_block(tile)).min(k);
         let len = gather::rows(block, k, begin..end, widened);
         for (j, (panel, sums)) in panels.chunks(NR * k.next_multiple_of(KR)).zip(&mut sums).enumerate() {
             let channels = panel_channels(channels, j);

@@ -2,11 +2,13 @@
 
 use core::arch::x86_64::*;
 
-use super::mem::load16;
+use super::mem::{ask_for, load16};
 use crate::pack::{KR, NR};
 
 /// Bytes of a panel that hold [`KR`] consecutive k of each of its channels.
 pub const QUAD: usize = NR * KR;
+/// Bytes ahead of those a single row reads that are brought to the second cache.
+pub const AHEAD: usize = 16384;
 /// Bytes of a row that hold [`KR`] consecutive k as i16.
 pub const ROW_QUAD: usize = KR * 2;
 
@@ -25,6 +27,9 @@ pub fn dot<const R: usize>(panel: &[i8], channels: usize, rows: [&[u8]; R]) -> [
     let mut sums = Sums { low: [_mm256_setzero_si256(); R], high: [_mm256_setzero_si256(); R] };
     if channels == NR {
         for (i, w) in panel.as_chunks::<QUAD>().0[..quads].iter().enumerate() {
+            if R == 1 && i % 2 == 0 {
+                ask_for(w.as_ptr().wrapping_add(AHEAD));
+            }
             sums.add(w, &x, i);
         }
     } else {

@@ -9,7 +9,7 @@ use crate::args::*;
 use crate::pack::NR;
 
 /// 8 elements of a per-channel array from `channel` on; zeros past its end.
-fn eight<T: Copy + Default>(values: &[T], channel: usize) -> [T; NR] {
+pub fn eight<T: Copy + Default>(values: &[T], channel: usize) -> [T; NR] {
     let rest = values.get(channel..).unwrap_or_default();
     match rest.first_chunk::<NR>() {
         Some(values) => *values,

@@ -1,10 +1,11 @@
 //! The f32 methods of AVX2: the portable bodies, compiled with AVX2 (and without fused multiply-add).
 
 use super::Avx2;
-use crate::args::{ConvShape, LayerF32};
+use crate::args::{ConvShape, LayerF32, LayerNormF32};
 use crate::isa::IsaF32;
 use crate::portable::{
-    f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_pool, f32_reduce, f32_softmax, f32_unary,
+    f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_layer_norm, f32_pool, f32_reduce,
+    f32_softmax, f32_unary,
 };
 
 /// Methods that are a portable body with AVX2 switched on.
@@ -60,6 +61,9 @@ impl IsaF32 for Avx2 {
         }
         fn reduce_f32(isa, kind: u32, x: &[f32], outer: usize, n: usize, inner: usize, out: &mut [f32]) {
             f32_reduce::reduce(kind, x, n, inner, out);
+        }
+        fn layer_norm_f32(isa, x: &[f32], norm: &LayerNormF32<'_>, out: &mut [f32]) {
+            f32_layer_norm::layer_norm(x, norm, out);
         }
     }
 }

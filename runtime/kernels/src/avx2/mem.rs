@@ -65,3 +65,33 @@ pub fn store_i16(to: &mut [i16; 8], v: __m128i) {
     // SAFETY: `to` is 16 writable bytes.
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), v) }
 }
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn load32(from: &[u8; 32]) -> __m256i {
+    // SAFETY: `from` is 32 readable bytes.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+}
+
+/// A value the compiler knows nothing about, so that it keeps the order of what it is made of.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn opaque(mut v: __m256i) -> __m256i {
+    // SAFETY: no instruction.
+    unsafe { core::arch::asm!("/* {} */", inout(ymm_reg) v, options(pure, nomem, nostack, preserves_flags)) };
+    v
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn load_i16(from: &[i16; 8]) -> __m128i {
+    // SAFETY: `from` is 16 readable bytes.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+/// Brings the line at `at`, any address, to the second cache.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn ask_for<T>(at: *const T) {
+    _mm_prefetch::<_MM_HINT_T1>(at.cast());
+}

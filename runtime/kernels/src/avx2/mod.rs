@@ -11,9 +11,14 @@ mod epilogue;
 mod f32_impl;
 mod f32_tile;
 mod gather;
+mod low_layer;
+mod low_plan;
+mod low_tile;
 mod mem;
+mod sums;
 
 use crate::args::*;
+use crate::code::Code;
 use crate::isa::IsaI8;
 use crate::portable;
 use crate::select::IsaKind;
@@ -54,6 +59,24 @@ macro_rules! methods {
 impl IsaI8 for Avx2 {
     const KIND: IsaKind = IsaKind::Avx2;
 
+    fn conv2d_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        scratch: &mut [u8],
+    ) {
+        // SAFETY: `self` is the proof that the CPU has AVX2.
+        unsafe { low_layer::conv2d::<C>(x, w, shape, pad_value, output, scratch) }
+    }
+
+    fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]) {
+        // SAFETY: `self` is the proof that the CPU has AVX2.
+        unsafe { low_layer::dense::<C>(x, w, rows, output, scratch) }
+    }
+
     methods! {
         fn conv2d_w8(x: &[i8], w: &[i8], shape: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8])
             = conv2d_w8::conv2d;
@@ -61,6 +84,10 @@ impl IsaI8 for Avx2 {
             = depthwise_w8::depthwise;
         fn dense_w8(x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>)
             = dense_w8::dense;
+        fn add_branch(sums: &mut [i32], more: &[i32], shift: i32)
+            = portable::epilogue::add_branch;
+        fn store_sums(sums: &[i32], rows: usize, n: usize, output: Output<'_>)
+            = sums::store_sums;
         fn max_pool_i8(x: &[i8], shape: &ConvShape, out: &mut [i8])
             = portable::pool_i8::max_pool;
         fn avg_pool_i8(x: &[i8], shape: &ConvShape, args: &AverageI8, out: &mut [i8])

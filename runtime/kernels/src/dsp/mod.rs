@@ -28,7 +28,7 @@ mod row;
 
 use crate::args::*;
 use crate::isa::IsaI8;
-use crate::portable::delegate::{portable_f32, portable_i8};
+use crate::portable::delegate::{portable_f32, portable_i8, portable_low};
 use crate::select::IsaKind;
 
 /// The instruction set of a build for cores with the DSP extension.
@@ -74,6 +74,7 @@ impl IsaI8 for Dsp {
         elementwise_i8::add_in_place(a, args, out);
     }
 
+    portable_low!(conv2d_low dense_low);
     portable_i8!(max_pool_i8 avg_pool_i8 mul_i8 rescale_i8
         table_i8 table_in_place_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
 }

@@ -24,7 +24,7 @@ mod tile_loops;
 
 use crate::args::*;
 use crate::isa::IsaI8;
-use crate::portable::delegate::{portable_f32, portable_i8};
+use crate::portable::delegate::{portable_f32, portable_i8, portable_low};
 use crate::select::IsaKind;
 
 /// Product of sizes; where it leaves the address space, a length that no slice has.
@@ -88,6 +88,7 @@ impl IsaI8 for Helium {
         elementwise_i8::table_in_place(table, out);
     }
 
+    portable_low!(conv2d_low dense_low);
     portable_i8!(mul_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
 }
 

@@ -154,7 +154,7 @@ impl Dot for Products {
 }
 
 /// Sums of two channels a vector, the two pairs of k of each apart.
-type PairSums = [int32x4_t; 4];
+pub type PairSums = [int32x4_t; 4];
 
 #[inline(never)]
 #[target_feature(enable = "neon")]

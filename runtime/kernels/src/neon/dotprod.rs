@@ -64,7 +64,7 @@ fn dot<const R: usize>(panel: &[i8], channels: usize, x: &Rows<R>) -> [Sums; R] 
 /// Adds a quad of 8 channels times quad `LANE` of `x`.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn add<const LANE: u32, const R: usize>(acc: &mut [Sums; R], w: [int8x16_t; 2], x: [int8x16_t; R]) {
+pub fn add<const LANE: u32, const R: usize>(acc: &mut [Sums; R], w: [int8x16_t; 2], x: [int8x16_t; R]) {
     for (acc, x) in acc.iter_mut().zip(x) {
         acc[0] = sdot::<LANE>(acc[0], w[0], x);
         acc[1] = sdot::<LANE>(acc[1], w[1], x);

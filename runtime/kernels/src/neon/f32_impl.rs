@@ -2,10 +2,11 @@
 //! the same.
 
 use super::{Neon, NeonDotprod, NeonI8mm};
-use crate::args::{ConvShape, LayerF32};
+use crate::args::{ConvShape, LayerF32, LayerNormF32};
 use crate::isa::IsaF32;
 use crate::portable::{
-    f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_pool, f32_reduce, f32_softmax, f32_unary,
+    f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_layer_norm, f32_pool, f32_reduce,
+    f32_softmax, f32_unary,
 };
 
 macro_rules! levels {
@@ -57,6 +58,10 @@ macro_rules! levels {
 
             fn reduce_f32(self, kind: u32, x: &[f32], _outer: usize, n: usize, inner: usize, out: &mut [f32]) {
                 f32_reduce::reduce(kind, x, n, inner, out);
+            }
+
+            fn layer_norm_f32(self, x: &[f32], norm: &LayerNormF32<'_>, out: &mut [f32]) {
+                f32_layer_norm::layer_norm(x, norm, out);
             }
         }
     )*};

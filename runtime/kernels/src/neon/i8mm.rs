@@ -33,7 +33,7 @@ fn store<const R: usize>(x: &Rows<R>, panels: &Panels<'_>, output: &mut Output<'
 type Pair = int8x16_t;
 
 /// Sums of a pair of rows and each pair of channels: `[row 0, 1][channel 0, 1]` a vector.
-type PairSums = [int32x4_t; 4];
+pub type PairSums = [int32x4_t; 4];
 
 /// Sums of each row times the `channels` of `panel`, those past them unspecified; `R` is even.
 #[inline]
@@ -106,7 +106,7 @@ fn add(acc: &mut PairSums, w: [Pair; 4], x: Pair) {
 /// The sums of each row, its channels in order.
 #[inline]
 #[target_feature(enable = "neon,i8mm")]
-fn rows_of<const R: usize>(acc: [PairSums; R]) -> [Sums; R] {
+pub fn rows_of<const R: usize>(acc: [PairSums; R]) -> [Sums; R] {
     let mut sums = [[vdupq_n_s32(0); 2]; R];
     for p in 0..R / 2 {
         let [a, b, c, d] = acc[p].map(|sums| vreinterpretq_s64_s32(sums));
@@ -119,7 +119,7 @@ fn rows_of<const R: usize>(acc: [PairSums; R]) -> [Sums; R] {
 /// Adds the 2x2 products of the two rows of 8 bytes in `x` and those in `w`.
 #[inline]
 #[target_feature(enable = "neon,i8mm")]
-fn smmla(mut acc: int32x4_t, x: int8x16_t, w: int8x16_t) -> int32x4_t {
+pub fn smmla(mut acc: int32x4_t, x: int8x16_t, w: int8x16_t) -> int32x4_t {
     // SAFETY: the function has the instruction's feature; registers are all it touches.
     unsafe {
         asm!(

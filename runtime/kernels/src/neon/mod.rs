@@ -1,5 +1,5 @@
 //! Kernels for AArch64: plain NEON, with `sdot`, with `smmla`. The levels differ in the inner
-//! product of int8 layers ([`dot::Dot`]); all else is one code.
+//! product of int8 layers ([`dot::Dot`], [`low_dot::LowDot`]); all else is one code.
 //!
 //! What has no kernel of its own here is the portable body: NEON is part of the target.
 
@@ -14,12 +14,25 @@ mod f32_impl;
 mod f32_tile;
 mod gather;
 mod i8mm;
+mod low_codes;
+mod low_conv2d;
+mod low_dense;
+mod low_dot;
+mod low_dotprod;
+mod low_i8mm;
+mod low_panel;
+#[cfg(test)]
+#[allow(non_snake_case, reason = "targets/aarch64.sh picks tests by `__` and an instruction set")]
+mod low_tests;
+mod low_tile;
 mod mem;
 mod rounding;
 mod tile;
 
 use self::dot::Dot;
+use self::low_dot::LowDot;
 use crate::args::*;
+use crate::code::Code;
 use crate::isa::IsaI8;
 use crate::portable::delegate::portable_i8;
 use crate::select::IsaKind;
@@ -118,6 +131,47 @@ macro_rules! layers {
             // SAFETY: `self` is the proof that the CPU has the features.
             unsafe { body($level(self), x, w, rows, k, n, output) }
         }
+
+        fn conv2d_low<C: Code>(
+            self,
+            x: &[i8],
+            w: &LowBit<'_>,
+            shape: &ConvShape,
+            pad_value: i8,
+            output: Output<'_>,
+            scratch: &mut [u8],
+        ) {
+            #[target_feature(enable = $features)]
+            fn body<L: LowDot, C: Code>(
+                l: L,
+                x: &[i8],
+                w: &LowBit<'_>,
+                s: &ConvShape,
+                pad: i8,
+                output: Output<'_>,
+                scratch: &mut [u8],
+            ) {
+                low_conv2d::conv2d::<L, C>(l, x, w, s, pad, output, scratch);
+            }
+            // SAFETY: `self` is the proof that the CPU has the features.
+            unsafe { body::<_, C>($level(self), x, w, shape, pad_value, output, scratch) }
+        }
+
+        fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]) {
+            #[target_feature(enable = $features)]
+            fn body<L: LowDot, C: Code>(
+                l: L,
+                x: &[i8],
+                w: &LowBit<'_>,
+                rows: usize,
+                output: Output<'_>,
+                scratch: &mut [u8],
+            ) {
+                low_dense::dense::<L, C>(l, x, w, rows, output, scratch);
+            }
+            // SAFETY: `self` is the proof that the CPU has the features.
+            unsafe { body::<_, C>($level(self), x, w, rows, output, scratch) }
+        }
     };
 }
 
@@ -164,7 +218,7 @@ macro_rules! extensions {
                 fn table_i8(x: &[i8], table: &[i8], out: &mut [i8]);
                 fn table_in_place_i8(table: &[i8], out: &mut [i8]);
             }
-            portable_i8!(max_pool_i8 avg_pool_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
+                    portable_i8!(max_pool_i8 avg_pool_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
         }
     )*};
 }

@@ -1,12 +1,48 @@
 //! Methods of an instruction set that has no kernel of its own for them: those of [`Portable`](super::Portable).
+#![allow(unused_macros, reason = "each build has other instruction sets")]
 
 /// Int8 methods by name: `portable_i8!(max_pool_i8 avg_pool_i8)`, inside of an `impl IsaI8`.
 macro_rules! portable_i8 {
     ($($name:ident)*) => { $($crate::portable::delegate::one_i8!($name);)* };
 }
 
+/// The layers with weights of fewer than 8 bits: `portable_low!(conv2d_low dense_low)`.
+macro_rules! portable_low {
+    ($($name:ident)*) => { $($crate::portable::delegate::one_low!($name);)* };
+}
+
+/// The methods `portable_low!` knows.
+macro_rules! one_low {
+    (conv2d_low) => {
+        #[inline]
+        fn conv2d_low<C: $crate::Code>(
+            self,
+            x: &[i8],
+            w: &$crate::LowBit<'_>,
+            shape: &$crate::ConvShape,
+            pad_value: i8,
+            output: $crate::Output<'_>,
+            scratch: &mut [u8],
+        ) {
+            $crate::Portable.conv2d_low::<C>(x, w, shape, pad_value, output, scratch);
+        }
+    };
+    (dense_low) => {
+        #[inline]
+        fn dense_low<C: $crate::Code>(
+            self,
+            x: &[i8],
+            w: &$crate::LowBit<'_>,
+            rows: usize,
+            output: $crate::Output<'_>,
+            scratch: &mut [u8],
+        ) {
+            $crate::Portable.dense_low::<C>(x, w, rows, output, scratch);
+        }
+    };
+}
+
 /// Every f32 method, as an `impl IsaF32`.
-#[allow(unused_macros, reason = "each build has other instruction sets")]
 macro_rules! portable_f32 {
     ($isa:ty) => {
         #[rustfmt::skip]
@@ -24,6 +60,7 @@ macro_rules! portable_f32 {
                 fn binary_f32(kind: u32, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f32]);
                 fn softmax_f32(x: &[f32], row: usize, out: &mut [f32]);
                 fn reduce_f32(kind: u32, x: &[f32], outer: usize, n: usize, inner: usize, out: &mut [f32]);
+                fn layer_norm_f32(x: &[f32], norm: &$crate::LayerNormF32<'_>, out: &mut [f32]);
             }
         }
     };
@@ -89,4 +126,4 @@ macro_rules! forward {
 }
 
 #[allow(unused_imports, reason = "each build has other instruction sets")]
-pub(crate) use {forward, one_i8, portable_f32, portable_i8};
+pub(crate) use {forward, one_i8, one_low, portable_f32, portable_i8, portable_low};

@@ -31,6 +31,33 @@ pub fn store(output: &mut Output<'_>, row: usize, channel: usize, live: usize, c
     }
 }
 
+/// Adds `more << shift` to `sums`, wrapping; with a negative shift `more` is rounded to the right,
+/// half up, in 64 bits. Exact.
+#[inline(always)]
+pub fn add_branch(sums: &mut [i32], more: &[i32], shift: i32) {
+    if shift >= 0 {
+        let pairs = sums.iter_mut().zip(more);
+        pairs.for_each(|(sum, more)| *sum = sum.wrapping_add(more.wrapping_shl(shift as u32)));
+    } else {
+        let shift = shift.unsigned_abs().min(31);
+        let half = 1i64 << (shift - 1);
+        let pairs = sums.iter_mut().zip(more);
+        pairs.for_each(|(sum, &more)| *sum = sum.wrapping_add(((more as i64 + half) >> shift) as i32));
+    }
+}
+
+/// Stores sums `[rows, n]`. Exact.
+#[inline(always)]
+pub fn store_rows(sums: &[i32], rows: usize, n: usize, mut output: Output<'_>) {
+    for (row, sums) in sums.chunks(n.max(1)).enumerate().take(rows) {
+        for (i, block) in sums.chunks(NR).enumerate() {
+            let mut acc = [0; NR];
+            acc.iter_mut().zip(block).for_each(|(to, &from)| *to = from);
+            store(&mut output, row, i * NR, block.len(), n, &acc);
+        }
+    }
+}
+
 /// The channels from `channel` on of output row `row`. Exact: each operation rounds once.
 #[inline(always)]
 pub fn to_f32(scale: &Scale<'_>, row: usize, channel: usize, acc: &[i32], out: &mut [f32]) {

@@ -4,7 +4,6 @@
 //! compiles them again for its vectors.
 
 pub mod conv2d_w8;
-#[cfg(any(selvedge_dsp, selvedge_neon, test))]
 pub mod delegate;
 pub mod dense_w8;
 pub mod depthwise_w8;
@@ -17,18 +16,22 @@ pub mod f32_conv_transpose;
 pub mod f32_dense;
 pub mod f32_depthwise;
 mod f32_impl;
+pub mod f32_layer_norm;
 pub mod f32_pool;
 pub mod f32_reduce;
 pub mod f32_softmax;
 pub mod f32_tile;
 pub mod f32_unary;
 pub mod gather;
+pub mod low_bit;
+pub mod matmul_i8;
 pub mod pool_i8;
 pub mod quantize_i8;
 pub mod scalar;
 pub mod softmax_i8;
 
 use crate::args::*;
+use crate::code::Code;
 use crate::isa::IsaI8;
 use crate::select::IsaKind;
 
@@ -72,6 +75,22 @@ impl IsaI8 for Portable {
         } else {
             scalar::dense_w8::dense(x, w, rows, k, n, output);
         }
+    }
+
+    fn conv2d_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        scratch: &mut [u8],
+    ) {
+        low_bit::conv2d::<C>(x, w, shape, pad_value, output, scratch);
+    }
+
+    fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]) {
+        low_bit::dense::<C>(x, w, rows, output, scratch);
     }
 
     fn max_pool_i8(self, x: &[i8], shape: &ConvShape, out: &mut [i8]) {

@@ -14,7 +14,7 @@ pub fn store(output: &mut Output<'_>, row: usize, channel: usize, channels: usiz
         Output::I8(q, out) => out[at] = requant(q, channel, acc, out[at]),
         Output::F32(scale, out) => out[at] = to_f32(scale, row, channel, acc),
         Output::I32(raw, out) => {
-            out[at] = acc.wrapping_sub(raw.zero_point.wrapping_mul(raw.column_sum[channel]));
+            out[at] = acc.wrapping_sub(raw.zero_point.wrapping_mul(raw.column_sum.get(channel).copied().unwrap_or(0)));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The f32 methods of the reference.
 
 use super::{
-    Reference, f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_pool, f32_reduce, f32_softmax,
-    f32_unary,
+    Reference, f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_layer_norm, f32_pool,
+    f32_reduce, f32_softmax, f32_unary,
 };
-use crate::args::{ConvShape, LayerF32};
+use crate::args::{ConvShape, LayerF32, LayerNormF32};
 use crate::isa::IsaF32;
 
 impl IsaF32 for Reference {
@@ -54,5 +54,9 @@ impl IsaF32 for Reference {
 
     fn reduce_f32(self, kind: u32, x: &[f32], _outer: usize, n: usize, inner: usize, out: &mut [f32]) {
         f32_reduce::reduce(kind, x, n, inner, out);
+    }
+
+    fn layer_norm_f32(self, x: &[f32], norm: &LayerNormF32<'_>, out: &mut [f32]) {
+        f32_layer_norm::layer_norm(x, norm, out);
     }
 }

@@ -11,15 +11,19 @@ pub mod f32_conv_transpose;
 pub mod f32_dense;
 pub mod f32_depthwise;
 mod f32_impl;
+pub mod f32_layer_norm;
 pub mod f32_pool;
 pub mod f32_reduce;
 pub mod f32_softmax;
 pub mod f32_unary;
+pub mod low_bit;
+pub mod matmul_i8;
 pub mod pool_i8;
 pub mod quantize_i8;
 pub mod softmax_i8;
 
 use crate::args::*;
+use crate::code::Code;
 use crate::isa::IsaI8;
 use crate::select::IsaKind;
 
@@ -48,6 +52,22 @@ impl IsaI8 for Reference {
 
     fn dense_w8(self, x: &[i8], w: &[i8], rows: usize, k: usize, n: usize, output: Output<'_>) {
         dense_w8::dense(x, w, rows, k, n, output);
+    }
+
+    fn conv2d_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        _scratch: &mut [u8],
+    ) {
+        low_bit::conv2d::<C>(x, w, shape, pad_value, output);
+    }
+
+    fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, _scratch: &mut [u8]) {
+        low_bit::dense::<C>(x, w, rows, output);
     }
 
     fn max_pool_i8(self, x: &[i8], shape: &ConvShape, out: &mut [i8]) {
@@ -96,5 +116,9 @@ impl IsaI8 for Reference {
 
     fn dynamic_quantize_i8(self, x: &[f32], row: usize, out: &mut [i8], scales: &mut [f32]) -> bool {
         quantize_i8::dynamic_quantize(x, row, out, scales)
+    }
+
+    fn matmul_i8(self, a: RowsI8<'_>, b: RowsI8<'_>, k: usize, out: &mut [f32], _: &mut [i8], _: &mut [f32]) {
+        matmul_i8::matmul(a, b, k, out);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::f32_buffers::{Rng, assert_same};
 use crate::Reference;
+use crate::args::LayerNormF32;
 use crate::isa::IsaF32;
 use selvedge_core::params::reduce;
 use std::format;
@@ -34,6 +35,43 @@ pub fn softmax_equals_reference_on_all_rows_up_to_33<I: IsaF32>(isa: I) {
             let x: Vec<f32> = rng.numbers(rows * row, wild).iter().map(|x| x * 9.0).collect();
             let what = format!("softmax {rows} rows of {row}");
             assert_same(x.len(), &what, |y| Reference.softmax_f32(&x, row, y), |y| isa.softmax_f32(&x, row, y));
+        }
+    }
+}
+
+pub fn layer_norm_equals_reference_on_all_rows_up_to_33<I: IsaF32>(isa: I) {
+    let mut rng = Rng::new(16);
+    for row in (0..=33).chain([384, 1000]) {
+        for (rows, wild) in [(1, false), (3, false), (3, true)] {
+            let x = rng.numbers(rows * row, wild);
+            let (gamma, beta) = (rng.numbers(row, wild), rng.numbers(row, wild));
+            for epsilon in [0.0, 1e-12, 1e-5] {
+                let norm = LayerNormF32 { epsilon, gamma: &gamma, beta: &beta };
+                let what = format!("layer norm, {rows} rows of {row}, epsilon {epsilon}");
+                assert_same(
+                    x.len(),
+                    &what,
+                    |y| Reference.layer_norm_f32(&x, &norm, y),
+                    |y| isa.layer_norm_f32(&x, &norm, y),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_is_near_the_exact_one() {
+    let mut rng = Rng::new(17);
+    for row in [1, 2, 7, 384] {
+        let x: Vec<f32> = rng.numbers(row, false).iter().map(|x| x * 3.0 + 5.0).collect();
+        let (gamma, beta) = (rng.numbers(row, false), rng.numbers(row, false));
+        let mut y = vec![0.0; row];
+        Reference.layer_norm_f32(&x, &LayerNormF32 { epsilon: 1e-5, gamma: &gamma, beta: &beta }, &mut y);
+        let mean = x.iter().map(|&v| v as f64).sum::<f64>() / row as f64;
+        let variance = x.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / row as f64;
+        for i in 0..row {
+            let exact = (x[i] as f64 - mean) / (variance + 1e-5f32 as f64).sqrt() * gamma[i] as f64 + beta[i] as f64;
+            assert!((y[i] as f64 - exact).abs() < 1e-5, "{i} of {row}: {} is not {exact}", y[i]);
         }
     }
 }

@@ -26,6 +26,60 @@ macro_rules! families {
             dense_equals_reference_on_random_shapes
         }
     };
+    (Conv2dW4, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W4, conv2d_equals_reference_on_all_tiles
+            conv2d_equals_reference_on_windows_and_groups conv2d_equals_reference_on_random_shapes);
+    };
+    (DepthwiseW4, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W4, depthwise_equals_reference_on_channels_and_windows);
+    };
+    (DenseW4, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W4, dense_equals_reference_on_all_tiles
+            dense_equals_reference_on_groups_and_tails dense_equals_reference_on_extremes
+            dense_equals_reference_on_long_rows dense_equals_reference_on_random_shapes);
+    };
+    (Conv2dW3, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W3, conv2d_equals_reference_on_all_tiles
+            conv2d_equals_reference_on_windows_and_groups conv2d_equals_reference_on_random_shapes);
+    };
+    (DepthwiseW3, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W3, depthwise_equals_reference_on_channels_and_windows);
+    };
+    (DenseW3, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W3, dense_equals_reference_on_all_tiles
+            dense_equals_reference_on_groups_and_tails dense_equals_reference_on_extremes
+            dense_equals_reference_on_long_rows dense_equals_reference_on_random_shapes);
+    };
+    (Conv2dW2, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W2, conv2d_equals_reference_on_all_tiles
+            conv2d_equals_reference_on_windows_and_groups conv2d_equals_reference_on_random_shapes);
+    };
+    (DepthwiseW2, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W2, depthwise_equals_reference_on_channels_and_windows);
+    };
+    (DenseW2, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::W2, dense_equals_reference_on_all_tiles
+            dense_equals_reference_on_groups_and_tails dense_equals_reference_on_extremes
+            dense_equals_reference_on_long_rows dense_equals_reference_on_random_shapes);
+    };
+    (Conv2dT2, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::T2, conv2d_equals_reference_on_all_tiles
+            conv2d_equals_reference_on_windows_and_groups conv2d_equals_reference_on_random_shapes);
+    };
+    (DepthwiseT2, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::T2, depthwise_equals_reference_on_channels_and_windows);
+    };
+    (DenseT2, $isa:ty) => {
+        $crate::testing::families!(low_bit $isa, $crate::T2, dense_equals_reference_on_all_tiles
+            dense_equals_reference_on_groups_and_tails dense_equals_reference_on_extremes
+            dense_equals_reference_on_long_rows dense_equals_reference_on_random_shapes);
+    };
+    (low_bit $isa:ty, $code:ty, $($test:ident)*) => {$(
+        #[test]
+        fn $test() {
+            $crate::testing::with::<$isa>(stringify!($test), $crate::testing::low_bit::$test::<$isa, $code>);
+        }
+    )*};
     (MaxPoolI8, $isa:ty) => {
         $crate::testing::tests! { $isa, pools:
             max_pool_equals_reference_on_all_channels_up_to_67
@@ -112,6 +166,15 @@ macro_rules! families {
     };
     (SoftmaxF32, $isa:ty) => {
         $crate::testing::tests! { $isa, f32_reduction: softmax_equals_reference_on_all_rows_up_to_33 }
+    };
+    (LayerNormF32, $isa:ty) => {
+        $crate::testing::tests! { $isa, f32_reduction: layer_norm_equals_reference_on_all_rows_up_to_33 }
+    };
+    (MatmulI8, $isa:ty) => {
+        $crate::testing::tests! { $isa, matmul_i8:
+            matmul_equals_reference_on_all_shapes_up_to_17
+            matmul_equals_reference_on_long_rows_and_extreme_codes
+        }
     };
     (ReduceF32, $isa:ty) => {
         $crate::testing::tests! { $isa, f32_reduction: reduce_equals_reference_on_all_tails_of_16 }

@@ -9,6 +9,8 @@ pub mod f32_elementwise;
 pub mod f32_reduction;
 mod families;
 pub mod layers;
+pub mod low_bit;
+pub mod matmul_i8;
 mod outputs;
 pub mod pools;
 pub mod quantizers;

@@ -20,7 +20,7 @@ pub mod softmax_i8;
 mod tests {
     use crate::args::*;
     use crate::isa::IsaI8;
-    use crate::portable::delegate::portable_i8;
+    use crate::portable::delegate::{portable_i8, portable_low};
     use crate::select::IsaKind;
     use crate::testing::{Testable, families};
 
@@ -58,6 +58,7 @@ mod tests {
             super::softmax_i8::softmax(x, row, args, out);
         }
 
+        portable_low!(conv2d_low dense_low);
         portable_i8!(max_pool_i8 add_i8 add_in_place_i8 mul_i8 rescale_i8 table_i8 table_in_place_i8
             quantize_i8 dequantize_i8 dynamic_quantize_i8);
     }
