@@ -1,7 +1,7 @@
 //! What an artifact holds and costs, read from its records alone.
 
 use selvedge_core::artifact::{AFTER_LAST_STEP, NO_OPERAND, Step, step_flags};
-use selvedge_core::params::{ConvF32, ConvI8, DenseF32, DenseI8};
+use selvedge_core::params::{ConvF32, ConvI8, ConvPair, DenseF32, DenseI8, GatherW8};
 use selvedge_core::{Artifact, DType, Error, Format, OpCode};
 use serde::Serialize;
 
@@ -199,12 +199,21 @@ fn macs(artifact: &Artifact<'_>, step: &Step<'_>, op: OpCode) -> Result<u64, Err
     // Both parameter structs of convolutions start with the window and the groups.
     let window = || step.params::<ConvF32>().map(|p| (p.window.kernel, p.groups.max(1) as u64));
     Ok(match op {
-        OpCode::Dense | OpCode::MatMul => elements * channels,
+        OpCode::Dense | OpCode::DenseLowRank | OpCode::MatMul => elements * channels,
         OpCode::Conv2d | OpCode::DepthwiseConv2d => {
             let (kernel, groups) = window().unwrap_or(([0, 0], 1));
             let groups = if op == OpCode::DepthwiseConv2d { channels.max(1) } else { groups };
             elements * kernel[0] as u64 * kernel[1] as u64 * (channels / groups)
         }
+        OpCode::ConvPair => step.params::<ConvPair>().map_or(0, |p| {
+            let taps = |c: &ConvI8, ins: u64| {
+                let kernel = c.window.kernel;
+                kernel[0] as u64 * kernel[1] as u64 * (ins / c.groups.max(1) as u64)
+            };
+            let batch = x.dims.first().copied().unwrap_or(1) as u64;
+            let between = batch * p.height as u64 * p.width as u64 * p.channels as u64;
+            between * taps(&p.first, channels) + elements * taps(&p.second, p.channels as u64)
+        }),
         OpCode::ConvTranspose2d => {
             let (kernel, groups) = window().unwrap_or(([0, 0], 1));
             x.elements as u64 * kernel[0] as u64 * kernel[1] as u64 * (last(y.dims) / groups)
@@ -214,10 +223,18 @@ fn macs(artifact: &Artifact<'_>, step: &Step<'_>, op: OpCode) -> Result<u64, Err
 }
 
 fn layer_bytes(step: &Step<'_>, op: OpCode, format: Format) -> usize {
-    use OpCode::{Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d};
+    use OpCode::{Conv2d, ConvTranspose2d, Dense, DenseLowRank, DepthwiseConv2d, Gather};
     let bytes = match (op, format) {
-        (Conv2d | DepthwiseConv2d, Format::W8) => step.params::<ConvI8>().map(|p| p.arrays.weights_bytes),
-        (Dense, Format::W8) => step.params::<DenseI8>().map(|p| p.arrays.weights_bytes),
+        (Conv2d | DepthwiseConv2d, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2) => {
+            step.params::<ConvI8>().map(|p| p.arrays.weights_bytes)
+        }
+        (Dense | DenseLowRank, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2) => {
+            step.params::<DenseI8>().map(|p| p.arrays.weights_bytes)
+        }
+        (Gather, Format::W8) => step.params::<GatherW8>().map(|p| p.rows.saturating_mul(p.row.saturating_add(4))),
+        (OpCode::ConvPair, _) => {
+            step.params::<ConvPair>().map(|p| p.first.arrays.weights_bytes + p.second.arrays.weights_bytes)
+        }
         (Conv2d | DepthwiseConv2d | ConvTranspose2d, _) => step.params::<ConvF32>().map(|p| p.weights_bytes),
         (Dense, _) => step.params::<DenseF32>().map(|p| p.weights_bytes),
         _ => None,

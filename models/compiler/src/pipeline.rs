@@ -3,11 +3,14 @@
 use crate::calibrate::{CalibrateError, MinMax, Percentile, Ranges, Sample, calibrate};
 use crate::compare::{CompareError, Comparison, Side, compare_layers};
 use crate::emit::{EmitOptions, emit_with};
+use crate::factorized::with_factors;
 use crate::graph::Graph;
 use crate::import::{ImportError, ImportOptions, import_onnx_bytes};
-use crate::lower::{LowerError, LowerOptions, TargetSpec, lower};
+use crate::lower::{LowerError, LowerOptions, PairRule, TargetSpec, fuse_conv_pairs, lower};
 use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize, split_layers};
+use crate::passes::{FactorizeError, FactorizeOptions};
 use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
+use crate::prepare::{PrepareError, PrepareOptions, prepare};
 use crate::program::Program;
 use crate::quantize::{QuantScheme, QuantizeError, quantize};
 use crate::report::QuantReport;
@@ -28,6 +31,14 @@ pub struct CompileOptions {
     pub scheme: QuantScheme,
     pub observer: ObserverKind,
     pub target: TargetSpec,
+    /// How weights of fewer than 8 bits are found; `None`: rounded to nearest.
+    pub prepare: Option<PrepareOptions>,
+    /// Quantize activations at run time although there are samples.
+    pub dynamic: bool,
+    /// Cut convolutions in two of low rank.
+    pub factorize: Option<FactorizeOptions>,
+    /// Values between two convolutions that are fused to run as one where that takes no more memory.
+    pub pairs: Vec<String>,
     /// Merge steps (residual additions into convolutions).
     pub fuse: bool,
     /// Remove channels that cannot change any output.
@@ -49,6 +60,10 @@ impl Default for CompileOptions {
             scheme: QuantScheme::w8a8(),
             observer: ObserverKind::MinMax,
             target: TargetSpec::PORTABLE,
+            prepare: None,
+            dynamic: false,
+            factorize: None,
+            pairs: Vec::new(),
             fuse: true,
             dead_channels: true,
             memory: MemoryOptions::default(),
@@ -98,8 +113,12 @@ impl Compiled {
 pub enum CompileError {
     #[error(transparent)]
     Import(#[from] ImportError),
+    #[error("factorization: {0}")]
+    Factorize(#[from] FactorizeError),
     #[error("calibration: {0}")]
     Calibrate(#[from] CalibrateError),
+    #[error("preparing weights: {0}")]
+    Prepare(#[from] PrepareError),
     #[error("quantization: {0}")]
     Quantize(#[from] QuantizeError),
     #[error("lowering: {0}")]
@@ -133,7 +152,7 @@ pub fn compile(onnx: &[u8], options: &CompileOptions) -> Result<Compiled, Compil
 /// # Errors
 /// [`CompileError`].
 pub fn compile_loaded(graph: Graph, options: &CompileOptions) -> Result<Compiled, CompileError> {
-    compile_graph(graph, None, options)
+    with_factors(graph, options, |graph, options| compile_graph(graph, None, options))
 }
 
 /// Compiles a loaded model; with samples, activations get static int8 grids from their ranges.
@@ -145,17 +164,59 @@ pub fn compile_calibrated(
     samples: impl IntoIterator<Item = Sample>,
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
-    let ranges = match options.observer {
-        ObserverKind::MinMax => calibrate(&graph, samples, MinMax::new())?,
-        ObserverKind::Percentile(percent) => calibrate(&graph, samples, Percentile::new(percent))?,
-    };
-    compile_graph(graph, Some(&ranges), options)
+    with_factors(graph, options, |graph, options| compile_sampled(graph, samples, options))
 }
 
-fn compile_graph(graph: Graph, ranges: Option<&Ranges>, options: &CompileOptions) -> Result<Compiled, CompileError> {
+fn compile_sampled(
+    graph: Graph,
+    samples: impl IntoIterator<Item = Sample>,
+    options: &CompileOptions,
+) -> Result<Compiled, CompileError> {
+    if options.prepare.is_none() && !options.dynamic {
+        let ranges = ranges_of(&graph, samples, options)?;
+        return compile_graph(graph, Some(&ranges), options);
+    }
+    let samples: Vec<Sample> = samples.into_iter().collect();
+    let ranges = if options.dynamic { None } else { Some(ranges_of(&graph, samples.clone(), options)?) };
+    let Some(how) = &options.prepare else { return compile_graph(graph, ranges.as_ref(), options) };
+    let prepared = prepare(&graph, ranges.as_ref(), &samples, &options.scheme, how)?;
+    // Smoothing makes values that need ranges of their own.
+    let ranges = match ranges {
+        Some(_) if prepared.graph.nodes.len() != graph.nodes.len() => {
+            Some(ranges_of(&prepared.graph, samples, options)?)
+        }
+        ranges => ranges,
+    };
+    let scheme = QuantScheme { prepared: prepared.layers, ..options.scheme.clone() };
+    let options = CompileOptions { scheme, ..options.clone() };
+    let mut compiled = compile_graph(prepared.graph, ranges.as_ref(), &options)?;
+    compiled.program.notes.extend(prepared.notes);
+    compiled.report.sensitivities = prepared.sensitivities;
+    Ok(compiled)
+}
+
+fn ranges_of(
+    graph: &Graph,
+    samples: impl IntoIterator<Item = Sample>,
+    options: &CompileOptions,
+) -> Result<Ranges, CalibrateError> {
+    match options.observer {
+        ObserverKind::MinMax => calibrate(graph, samples, MinMax::new()),
+        ObserverKind::Percentile(percent) => calibrate(graph, samples, Percentile::new(percent)),
+    }
+}
+
+pub(crate) fn compile_graph(
+    graph: Graph,
+    ranges: Option<&Ranges>,
+    options: &CompileOptions,
+) -> Result<Compiled, CompileError> {
     let (mut quantized, report) = quantize(&graph, ranges, &options.scheme)?;
-    let dead_channels =
-        if options.dead_channels { eliminate_dead_channels(&mut quantized) } else { Default::default() };
+    let dead_channels = if options.dead_channels && !options.scheme.elastic {
+        eliminate_dead_channels(&mut quantized)
+    } else {
+        Default::default()
+    };
     let lowering = LowerOptions { fuse: options.fuse, simulate: false, stage: options.stage_weights.is_some() };
     let program = match options.stage_weights {
         None => lower(&quantized, &options.target, &lowering),
@@ -167,6 +228,9 @@ fn compile_graph(graph: Graph, ranges: Option<&Ranges>, options: &CompileOptions
         }
     };
     let mut program = program?;
+    if options.fuse && options.stage_weights.is_none() {
+        fuse_conv_pairs(&mut program, &options.pairs, PairRule::NoLarger);
+    }
     if let Some(limit) = options.stage_weights {
         check_stages(&program, limit)?;
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use selvedge_compiler::graph::{ActQuant, Binary, DType, Graph, Op, Unary, Value};
+use selvedge_compiler::graph::{ActQuant, Binary, DType, Graph, Layout, Op, Unary, Value};
 use selvedge_compiler::import::{ImportOptions, float_twin, import_onnx_bytes};
 use tract_onnx::pb::*;
 
@@ -253,6 +253,76 @@ fn shape_chains_fold() {
 }
 
 #[test]
+fn expanded_integers_are_gathered() {
+    let nodes = vec![
+        node("Expand", &["m", "wide"], &["e"], vec![]),
+        node("Cast", &["e"], &["c"], vec![int("to", 1)]),
+        node("Mul", &["x", "c"], &["y"], vec![]),
+    ];
+    let inputs = vec![info("x", 1, &[2, 3, 4]), info("m", 7, &[3, 1])];
+    let g = import(13, graph(inputs, vec![info("y", 1, &[])], nodes, vec![i64s("wide", &[3], &[2, 1, 4])]));
+    let mul = Op::Binary { kind: Binary::Mul, clamp: None };
+    assert_eq!(ops(&g), [Op::Reshape, Op::Gather { axis: 0 }, Op::Gather { axis: 2 }, Op::Cast, mul]);
+    assert_eq!(input(&g, 4, 1).shape, [2, 3, 4]);
+}
+
+#[test]
+fn tables_take_computed_indices_of_both_widths() {
+    for elem in [6, 7] {
+        let nodes = vec![node("Gather", &["t", "i"], &["e"], vec![]), node("Mul", &["e", "x"], &["y"], vec![])];
+        let inputs = vec![info("x", 1, &[2, 2]), info("i", elem, &[2])];
+        let table = f32s("t", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let g = import(17, graph(inputs, vec![info("y", 1, &[])], nodes, vec![table]));
+        assert_eq!(ops(&g)[0], Op::Gather { axis: 0 });
+        assert_eq!(input(&g, 0, 1).dtype, if elem == 6 { DType::I32 } else { DType::I64 });
+    }
+}
+
+#[test]
+fn masks_choose_between_numbers_or_put_the_lowest() {
+    let m = || vec![info("x", 1, &[2, 3]), info("m", 7, &[1, 3])];
+    let numbers = || vec![f32s("low", &[], &[f32::MIN]), f32s("zero", &[1], &[0.0]), f32s("one", &[], &[1.0])];
+    let masked = |inputs: &[&str]| {
+        let nodes = vec![
+            node("Cast", &["m"], &["c"], vec![int("to", 9)]),
+            node("Where", inputs, &["w"], vec![]),
+            node("Add", &["w", "x"], &["y"], vec![]),
+        ];
+        import_onnx_bytes(
+            &encode(&model(17, graph(m(), vec![info("y", 1, &[])], nodes, numbers()))),
+            &ImportOptions::default(),
+        )
+    };
+    let add = Op::Binary { kind: Binary::Add, clamp: None };
+    let g = masked(&["c", "low", "zero"]).unwrap();
+    assert_eq!(ops(&g), [Op::Cast, Op::Cast, Op::Gather { axis: 0 }, add.clone()]);
+    assert_eq!(input(&g, 2, 0).f32s().unwrap(), [0.0, f32::MIN]);
+    for (inputs, table) in
+        [(["c", "low", "x"], [f32::INFINITY, f32::MIN]), (["c", "x", "low"], [f32::MIN, f32::INFINITY])]
+    {
+        let g = masked(&inputs).unwrap();
+        let min = Op::Binary { kind: Binary::Min, clamp: None };
+        assert_eq!(ops(&g), [Op::Cast, Op::Cast, Op::Gather { axis: 0 }, min, add.clone()]);
+        assert_eq!(input(&g, 2, 0).f32s().unwrap(), table);
+    }
+    let refused = masked(&["c", "one", "x"]).unwrap_err().to_string();
+    assert!(refused.contains("choose between two numbers"), "{refused}");
+}
+
+#[test]
+fn layer_normalization_over_the_last_axes() {
+    let norm = |inputs: &[&str], attributes| vec![node("LayerNormalization", inputs, &["y"], attributes)];
+    let init = |n: i64| vec![f32s("g", &[n], &vec![2.0; n as usize]), f32s("b", &[1], &[0.5])];
+    let epsilon = float("epsilon", 1e-3);
+    let g = simple(17, &[2, 3, 4], norm(&["x", "g", "b"], vec![epsilon]), init(4));
+    assert_eq!(ops(&g), [Op::LayerNorm { epsilon: 1e-3 }]);
+    assert_eq!(input(&g, 0, 2).f32s().unwrap(), [0.5; 4]);
+    let g = simple(17, &[2, 3, 4], norm(&["x", "g"], vec![int("axis", 1)]), init(12));
+    assert_eq!(ops(&g), [Op::Reshape, Op::LayerNorm { epsilon: 1e-5 }, Op::Reshape]);
+    assert_eq!((input(&g, 1, 0).shape.as_slice(), input(&g, 1, 2).f32s().unwrap()), (&[2, 12][..], &[0.0; 12][..]));
+}
+
+#[test]
 fn slices_split_and_variadic_operators() {
     let nodes = vec![
         node("Slice", &["x", "starts", "ends", "axes", "steps"], &["a"], vec![]),
@@ -295,4 +365,105 @@ fn the_float_twin_has_no_quantization_and_gives_named_values() {
     let values = twin.run_values(std::slice::from_ref(&x), &["q", "r"]).unwrap();
     assert_eq!((values[0].2.as_slice(), values[1].2.as_slice()), (&[0.3, -7.0][..], &[0.3, 0.0][..]));
     assert!(twin.run(&[]).is_err());
+}
+
+#[test]
+fn group_and_instance_normalization_are_one_operator() {
+    let of = |op: &str, opset: i64, dims: &[i64], attributes: Vec<AttributeProto>, parameters: usize| {
+        let values: Vec<f32> = (0..parameters).map(|i| 1.0 + i as f32).collect();
+        let init = ["s", "b"].map(|name| f32s(name, &[parameters as i64], &values)).to_vec();
+        simple(opset, dims, vec![node(op, &["x", "s", "b"], &["y"], attributes)], init)
+    };
+    let wanted = |groups, epsilon| Op::GroupNorm { groups, epsilon, layout: Layout::Nchw, clamp: None };
+    // By channel, and before operator set 21 by group.
+    let g = of("GroupNormalization", 21, &[2, 4, 3, 5], vec![int("num_groups", 2)], 4);
+    assert_eq!(ops(&g), [wanted(2, 1e-5)]);
+    assert_eq!(input(&g, 0, 1).f32s().unwrap(), [1.0, 2.0, 3.0, 4.0]);
+    let g = of("GroupNormalization", 18, &[2, 4, 3, 5], vec![int("num_groups", 2), float("epsilon", 0.25)], 2);
+    assert_eq!(ops(&g), [wanted(2, 0.25)]);
+    assert_eq!(input(&g, 0, 2).f32s().unwrap(), [1.0, 1.0, 2.0, 2.0]);
+    let g = of("InstanceNormalization", 17, &[1, 3, 7], vec![], 3);
+    assert_eq!(ops(&g), [Op::Reshape, wanted(3, 1e-5), Op::Reshape]);
+    assert_eq!(g.value(g.outputs[0]).shape, [1, 3, 7]);
+    let g = of("InstanceNormalization", 17, &[1, 2, 2, 3, 4], vec![], 2);
+    assert_eq!(g.value(g.nodes[1].inputs[0].unwrap()).shape, [1, 2, 1, 24]);
+}
+
+#[test]
+fn group_normalizations_that_do_not_fit_are_refused_by_name() {
+    let refused = |attributes: Vec<AttributeProto>, parameters: i64| {
+        let init = ["s", "b"].map(|name| f32s(name, &[parameters], &vec![1.0; parameters as usize])).to_vec();
+        let n = node("GroupNormalization", &["x", "s", "b"], &["y"], attributes);
+        let g = graph(vec![info("x", 1, &[1, 4, 3, 3])], vec![info("y", 1, &[])], vec![n], init);
+        import_onnx_bytes(&encode(&model(21, g)), &ImportOptions::default()).expect_err("refused").to_string()
+    };
+    for (attributes, parameters, reason) in [
+        (vec![int("num_groups", 3)], 4, "num_groups 3 does not divide 4 channels"),
+        (vec![], 4, "num_groups"),
+        (vec![int("num_groups", 2)], 3, "parameter `s` of shape [3] for 4 channels in 2 groups"),
+        (vec![int("num_groups", 2), float("epsilon", -1.0)], 4, "epsilon is -1"),
+        (vec![int("num_groups", 2), int("stash_type", 10)], 4, "stash_type"),
+    ] {
+        let found = refused(attributes, parameters);
+        assert!(found.contains(reason), "{found}");
+    }
+}
+
+/// Weight standardization on constant weights, spelled out as PyTorch and tf2onnx export it; the
+/// small number inside of the root or added behind it, the deviation by N or by N − 1.
+#[test]
+fn standardized_weights_become_constants() {
+    for (inside, unbiased, reduce_by_input) in
+        [(true, false, false), (false, false, false), (false, true, true), (true, true, true)]
+    {
+        let (n, k) = (3usize, 2 * 3 * 3);
+        let w: Vec<f32> = (0..n * k).map(|i| ((i * 37 + 11) % 23) as f32 / 7.0 - 1.5).collect();
+        let axes = [1i64, 2, 3];
+        let mean = |x: &str, y: &str| {
+            if reduce_by_input {
+                node("ReduceMean", &[x, "axes"], &[y], vec![int("keepdims", 1)])
+            } else {
+                node("ReduceMean", &[x], &[y], vec![ints("axes", &axes), int("keepdims", 1)])
+            }
+        };
+        let mut nodes = vec![mean("w", "m"), node("Sub", &["w", "m"], &["d"], vec![])];
+        nodes.push(if inside {
+            node("Mul", &["d", "d"], &["d2"], vec![])
+        } else {
+            node("Pow", &["d", "two"], &["d2"], vec![])
+        });
+        nodes.push(mean("d2", "v0"));
+        nodes.push(node("Mul", &["v0", "bessel"], &["v"], vec![]));
+        if inside {
+            nodes.push(node("Add", &["v", "eps"], &["ve"], vec![]));
+            nodes.push(node("Sqrt", &["ve"], &["sd"], vec![]));
+        } else {
+            nodes.push(node("Sqrt", &["v"], &["s"], vec![]));
+            nodes.push(node("Add", &["s", "eps"], &["sd"], vec![]));
+        }
+        nodes.push(node("Div", &["d", "sd"], &["hat"], vec![]));
+        nodes.push(node("Conv", &["x", "hat"], &["y"], vec![ints("pads", &[1, 1, 1, 1])]));
+        let bessel = if unbiased { k as f32 / (k as f32 - 1.0) } else { 1.0 };
+        let init = vec![
+            f32s("w", &[3, 2, 3, 3], &w),
+            f32s("two", &[], &[2.0]),
+            f32s("bessel", &[], &[bessel]),
+            f32s("eps", &[], &[1e-3]),
+            i64s("axes", &[3], &axes),
+        ];
+        let opset = if reduce_by_input { 18 } else { 17 };
+        let g = simple(opset, &[1, 2, 5, 5], nodes, init);
+        assert_eq!(g.nodes.len(), 1, "{:?}", ops(&g));
+        let hat = input(&g, 0, 1).f32s().expect("constant weights");
+        for (row, hat) in w.chunks(k).zip(hat.chunks(k)) {
+            let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / k as f64;
+            let variance =
+                row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / k as f64 * f64::from(bessel);
+            let deviation = if inside { (variance + 1e-3).sqrt() } else { variance.sqrt() + 1e-3 };
+            for (&w, &found) in row.iter().zip(hat) {
+                let want = (f64::from(w) - mean) / deviation;
+                assert!((f64::from(found) - want).abs() <= 1e-5, "{found}, expected {want}");
+            }
+        }
+    }
 }

@@ -20,6 +20,10 @@ pub const MAX_PIXEL: u8 = 16;
 /// unnormalised scores per digit.
 pub const ONNX: &[u8] = include_bytes!("../digits/digits.onnx");
 
+/// The same network trained with rank pruning: its 3x3 layers of 32 channels have low rank in the
+/// spatial form. Inputs and outputs as those of [`ONNX`].
+pub const TRP_ONNX: &[u8] = include_bytes!("../digits/digits_trp.onnx");
+
 /// Images of [`test_set`] that [`ONNX`] classifies correctly in f32, measured with ONNX Runtime.
 ///
 /// The two highest logits differ by more than 0.2 on every test image, so that f32 rounding cannot

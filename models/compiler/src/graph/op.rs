@@ -50,9 +50,26 @@ pub enum Op {
     },
     /// inputs: a `[…, M, K]`, b `[…, K, N]`, batch axes broadcast as in ONNX MatMul.
     MatMul,
+    /// As MatMul with equal batch axes; both operands are quantized at run time, one scale a row of
+    /// a and a column of b. With `transposed`, b is `[…, N, K]`.
+    DynamicMatMul {
+        transposed: bool,
+    },
+    /// inputs: x `[…, C]`, constant gamma and beta `[C]`: normalizes the last axis.
+    LayerNorm {
+        epsilon: f32,
+    },
     /// inputs: x, scale, bias, mean, variance, each constant `[C]` on axis 1 (inference form).
     BatchNorm {
         epsilon: f32,
+    },
+    /// inputs: x, scale, bias, the latter constant `[C]`. Normalizes groups of neighbouring channels of each
+    /// image (one group: as LayerNormalization over all but the batch; C groups: InstanceNormalization).
+    GroupNorm {
+        groups: usize,
+        epsilon: f32,
+        layout: Layout,
+        clamp: Option<Clamp>,
     },
     MaxPool {
         window: Window,

@@ -1,5 +1,7 @@
 //! Values: tensors with a static shape, constant or computed.
 
+use crate::lowbit::LowBitRows;
+
 /// Index of a value in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub u32);
@@ -66,6 +68,12 @@ pub struct Value {
     /// Integer codes of a constant that was quantized in the file. `data` then
     /// holds the dequantized f32 values.
     pub codes: Option<QuantCodes>,
+    /// Weights of a Conv or Dense as codes of fewer than 8 bits; `data` holds what they stand for.
+    pub low_bit: Option<LowBitWeights>,
+    /// The int8 weights that those of a layer were made from, in an elastic artifact.
+    pub master: Option<MasterWeights>,
+    /// Low-rank branches of a Dense with these weights; `data` holds the sum.
+    pub branches: Vec<LowRankBranch>,
 }
 
 /// Per-tensor quantization of an activation, always kept signed: an uint8 grid
@@ -100,6 +108,40 @@ pub struct QuantCodes {
     /// calibration). False for what a model file brought: such weights under an
     /// f32 input are computed in f32.
     pub dynamic: bool,
+}
+
+/// Weights of fewer than 8 bits. Rows are output channels; k runs over (window row, window
+/// column, input channel).
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowBitWeights {
+    pub rows: LowBitRows,
+    /// As [`QuantCodes::dynamic`].
+    pub dynamic: bool,
+    /// With `dynamic`: the layer's input is stored in 4 bits.
+    pub a4: bool,
+}
+
+/// Int8 weights in the order of [`LowBitWeights`], and what makes the layer's codes of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MasterWeights {
+    /// `[n, k]`
+    pub codes: Vec<i8>,
+    /// Of each row: see `selvedge_core::arith::elastic_code`; empty where the layer has these codes.
+    pub ratios: Vec<u32>,
+}
+
+/// `(up · t) << shift` in steps of a layer's sums, with `t = requantize(down · x)` in int8. Negative
+/// shifts round to the right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowRankBranch {
+    pub rank: usize,
+    /// `[rank, k]`
+    pub down: Vec<i8>,
+    /// Of each row of `down`: steps of `t` per step of its sums.
+    pub down_scale: Vec<f64>,
+    /// `[n, rank]`
+    pub up: Vec<i8>,
+    pub shift: i32,
 }
 
 /// Data of a constant tensor, in row-major order of the value's shape.
@@ -154,6 +196,9 @@ impl Value {
             io_dtype: None,
             data: None,
             codes: None,
+            low_bit: None,
+            master: None,
+            branches: Vec::new(),
         }
     }
 

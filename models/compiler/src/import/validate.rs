@@ -247,7 +247,7 @@ fn arity(op: &str) -> (usize, usize) {
         "Gemm" => (2, 3),
         "Reshape" => (2, 2),
         "BatchNormalization" => (5, 5),
-        "Where" | "Range" => (3, 3),
+        "Where" | "Range" | "GroupNormalization" | "InstanceNormalization" => (3, 3),
         "Slice" => (1, 5),
         "Pad" => (1, 4),
         "Clip" | "Dropout" => (1, 3),

@@ -4,6 +4,7 @@ use super::context::Lowering;
 use super::dense::LayerIo;
 use super::error::LowerError;
 use super::layer::{IntWeights, LayerForm, float_clamp, int_bias, int_flags, int_weights};
+use super::low_bit::{Packed, conv_scratch};
 use super::spec::Spec;
 use crate::graph::{self, Clamp, Layout, Node, ValueId, Window};
 use selvedge_core::artifact::step_flags;
@@ -101,6 +102,22 @@ impl ConvPlan {
 
     fn float_scratch(&self) -> usize {
         if self.depthwise { pack::depthwise_f32_scratch(&self.shape) } else { pack::conv_f32_scratch(&self.shape) }
+    }
+}
+
+/// Kernel family for reports.
+fn conv_kernel(format: Format, depthwise: bool) -> &'static str {
+    match (format, depthwise) {
+        (Format::W4, false) => "conv2d_qs8_w4",
+        (Format::W3, false) => "conv2d_qs8_w3",
+        (Format::W2, false) => "conv2d_qs8_w2",
+        (Format::T2, false) => "conv2d_qs8_t2",
+        (_, false) => "conv2d_qs8_w8",
+        (Format::W4, true) => "depthwise_qs8_w4",
+        (Format::W3, true) => "depthwise_qs8_w3",
+        (Format::W2, true) => "depthwise_qs8_w2",
+        (Format::T2, true) => "depthwise_qs8_t2",
+        (_, true) => "depthwise_qs8_w8",
     }
 }
 
@@ -204,9 +221,10 @@ impl Lowering<'_> {
         let graph = self.graph;
         let weights: IntWeights = int_weights(graph.value(io.w))?;
         let bias = io.bias.map(|id| graph.value(id));
-        let packed = plan.pack_int(&weights.rows);
-        let kernel = if plan.depthwise { "depthwise_qs8_w8" } else { "conv2d_qs8_w8" };
-        let base = Spec::new(plan.op(), Format::W8, kernel).macs(plan.macs()).scratch(plan.int_scratch());
+        let packed = Packed::conv(&weights.rows, plan);
+        let kernel = conv_kernel(weights.format(), plan.depthwise);
+        let scratch = conv_scratch(&weights.rows, &plan.shape, plan.depthwise);
+        let base = Spec::new(plan.op(), weights.format(), kernel).macs(plan.macs()).scratch(scratch);
         let mut params = params::ConvI8 {
             window: plan.window,
             groups: plan.shape.groups as u32,
@@ -220,22 +238,24 @@ impl Lowering<'_> {
         };
         if let LayerForm::Int { x, y } = form {
             let epilogue = super::layer::epilogue(&weights, &int_bias(bias, x.scale, &weights.scales)?, x, y)?;
-            let stored = (self.pool.add_packed(&packed), packed.len());
+            let stored = (self.pool.add_packed(&packed.bytes), packed.bytes.len());
             let (arrays, bytes) = self.store_epilogue(&epilogue, stored);
             let (lo, hi) = y.clamp(clamp);
             (params.arrays, params.pad_value, params.output_zero_point) = (arrays, x.zp, y.zp);
             (params.lo, params.hi) = (lo as i32, hi as i32);
-            let spec = base.params(&params).flags(int_flags(&epilogue)).weights_bytes(bytes);
+            let (spec, more) = self.with_groups(base.params(&params), &packed);
+            let spec = spec.flags(int_flags(&epilogue)).weights_bytes(bytes + more);
             let input = self.int(io.x).map_err(|e| e.to_string())?;
             self.produce_int(node, spec, &[Some(input)], io.y, y);
             return Ok(());
         }
         let x_grid = if let LayerForm::StaticToFloat { x } = form { Some(x) } else { None };
-        let stored = (self.pool.add_packed(&packed), packed.len());
+        let stored = (self.pool.add_packed(&packed.bytes), packed.bytes.len());
         let (arrays, bytes) = self.store_float_epilogue(&weights, bias, x_grid, stored)?;
         (params.lo_f32, params.hi_f32) = float_clamp(clamp);
         (params.arrays, params.pad_value) = (arrays, x_grid.map_or(0, |x| x.zp));
-        let spec = base.params(&params).flags(step_flags::OUT_F32).weights_bytes(bytes);
+        let (spec, more) = self.with_groups(base.params(&params), &packed);
+        let spec = spec.flags(step_flags::OUT_F32).weights_bytes(bytes + more);
         let all = graph.value(io.x).elements();
         self.float_from_sums(node, spec, io, x_grid, (all, 1)).map_err(|e| e.to_string())
     }

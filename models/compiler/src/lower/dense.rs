@@ -1,11 +1,13 @@
 //! Dense and MatMul.
 
+use super::branches::{rows_at_once, sums_bytes};
 use super::context::Lowering;
 use super::error::LowerError;
-use super::layer::{LayerForm, float_clamp, int_bias, int_flags, int_weights};
+use super::layer::{IntWeights, LayerForm, float_clamp, int_bias, int_flags, int_weights};
+use super::low_bit::{Packed, dense_scratch};
 use super::spec::{Grid, Spec};
-use crate::graph::{Clamp, Node, ValueId};
-use crate::program::TensorId;
+use crate::graph::{Clamp, LowRankBranch, Node, ValueId};
+use crate::program::{ProgramStep, TensorId};
 use selvedge_core::artifact::step_flags;
 use selvedge_core::{DType, Format, OpCode, params};
 use selvedge_kernels::pack;
@@ -17,6 +19,26 @@ pub(crate) struct LayerIo {
     pub w: ValueId,
     pub bias: Option<ValueId>,
     pub y: ValueId,
+}
+
+/// A dense step without parameters.
+fn dense_spec(weights: &IntWeights, branches: &[LowRankBranch], rows: usize, (n, k): (usize, usize)) -> Spec {
+    let format = weights.format();
+    let kernel = match format {
+        Format::W4 => "dense_qs8_w4",
+        Format::W3 => "dense_qs8_w3",
+        Format::W2 => "dense_qs8_w2",
+        Format::T2 => "dense_qs8_t2",
+        _ => "dense_qs8_w8",
+    };
+    let ranks: usize = branches.iter().map(|branch| branch.rank).sum();
+    let (op, scratch) = if branches.is_empty() {
+        (OpCode::Dense, dense_scratch(&weights.rows, rows, k))
+    } else {
+        let at_once = rows_at_once(rows);
+        (OpCode::DenseLowRank, sums_bytes(rows, n) + dense_scratch(&weights.rows, at_once, k))
+    };
+    Spec::new(op, format, kernel).macs(rows * n * (k + ranks)).scratch(scratch)
 }
 
 impl Lowering<'_> {
@@ -48,17 +70,18 @@ impl Lowering<'_> {
 
     fn dense_int(&mut self, node: &Node, io: LayerIo, clamp: Option<Clamp>, form: LayerForm) -> Result<(), String> {
         let graph = self.graph;
-        let weights = int_weights(graph.value(io.w))?;
+        let mut weights = int_weights(graph.value(io.w))?;
+        let branches = &graph.value(io.w).branches;
+        weights.add_branches(branches);
         let (n, k) = (graph.value(io.w).shape[0], graph.value(io.w).shape[1]);
         let bias = io.bias.map(|id| graph.value(id));
         let rows = graph.value(io.x).elements() / k.max(1);
-        let mut packed = vec![0i8; pack::w8_bytes(n, k)];
-        pack::pack_w8(&weights.rows, n, k, &mut packed);
-        let base = Spec::new(OpCode::Dense, Format::W8, "dense_qs8_w8").macs(rows * n * k);
+        let packed = Packed::dense(&weights.rows, n, k);
+        let base = dense_spec(&weights, branches, rows, (n, k));
         let (lo_f32, hi_f32) = float_clamp(clamp);
         if let LayerForm::Int { x, y } = form {
             let epilogue = super::layer::epilogue(&weights, &int_bias(bias, x.scale, &weights.scales)?, x, y)?;
-            let stored = (self.pool.add_packed(&packed), packed.len());
+            let stored = (self.pool.add_packed(&packed.bytes), packed.bytes.len());
             let (arrays, bytes) = self.store_epilogue(&epilogue, stored);
             let (lo, hi) = y.clamp(clamp);
             let params = params::DenseI8 {
@@ -69,17 +92,53 @@ impl Lowering<'_> {
                 lo_f32: f32::NEG_INFINITY,
                 hi_f32: f32::INFINITY,
             };
-            let spec = base.params(&params).flags(int_flags(&epilogue)).weights_bytes(bytes);
+            let spec = base.params(&params).flags(int_flags(&epilogue));
+            let (spec, more) = self.dense_arrays(spec, &packed, n, branches);
+            let spec = spec.weights_bytes(bytes + more);
             let input = self.int(io.x).map_err(|e| e.to_string())?;
-            self.produce_int(node, spec, &[Some(input)], io.y, y);
+            let inputs = self.with_branches(node, vec![Some(input)], x.zp, (rows, k), branches)?;
+            self.produce_int(node, spec, &inputs, io.y, y);
             return Ok(());
         }
         let x_grid = if let LayerForm::StaticToFloat { x } = form { Some(x) } else { None };
-        let stored = (self.pool.add_packed(&packed), packed.len());
+        let stored = (self.pool.add_packed(&packed.bytes), packed.bytes.len());
         let (arrays, bytes) = self.store_float_epilogue(&weights, bias, x_grid, stored)?;
         let params = params::DenseI8 { arrays, output_zero_point: 0, lo: -128, hi: 127, lo_f32, hi_f32 };
-        let spec = base.params(&params).flags(step_flags::OUT_F32).weights_bytes(bytes);
-        self.float_from_sums(node, spec, io, x_grid, (k, rows)).map_err(|e| e.to_string())
+        let spec = base.params(&params).flags(step_flags::OUT_F32);
+        let (spec, more) = self.dense_arrays(spec, &packed, n, branches);
+        let spec = spec.weights_bytes(bytes + more);
+        let inputs = self.sums_inputs(node, io, x_grid, (k, rows)).map_err(|e| e.to_string())?;
+        let zero_point = x_grid.map_or(0, |x| x.zp);
+        let inputs = self.with_branches(node, inputs, zero_point, (rows, k), branches)?;
+        self.produce_float(node, spec, &inputs, io.y);
+        Ok(())
+    }
+
+    /// What follows a dense layer's own parameters: its groups and its branches.
+    fn dense_arrays(&mut self, spec: Spec, packed: &Packed, n: usize, branches: &[LowRankBranch]) -> (Spec, usize) {
+        let (mut spec, mut bytes) = self.with_groups(spec, packed);
+        if !branches.is_empty() {
+            let more;
+            (spec, more) = self.store_branches(n, branches, spec);
+            bytes += more;
+        }
+        (spec, bytes)
+    }
+
+    /// A dense layer's inputs: activations, their scales or none, the projections of its branches.
+    fn with_branches(
+        &mut self,
+        node: &Node,
+        mut inputs: Vec<Option<TensorId>>,
+        zero_point: i32,
+        sizes: (usize, usize),
+        branches: &[LowRankBranch],
+    ) -> Result<Vec<Option<TensorId>>, String> {
+        let Some(x) = inputs.first().copied().flatten().filter(|_| !branches.is_empty()) else { return Ok(inputs) };
+        inputs.resize(2, None);
+        let projections = self.down_projections(node, x, zero_point, sizes, branches)?;
+        inputs.extend(projections.into_iter().map(Some));
+        Ok(inputs)
     }
 
     /// Pushes a layer whose int8 sums become f32. Without a grid the input is quantized at run
@@ -92,16 +151,33 @@ impl Lowering<'_> {
         x: Option<Grid>,
         (row, rows): (usize, usize),
     ) -> Result<(), LowerError> {
-        let inputs = match x {
+        let inputs = self.sums_inputs(node, io, x, (row, rows))?;
+        self.produce_float(node, spec, &inputs, io.y);
+        Ok(())
+    }
+
+    /// The int8 input of a layer to f32, and its scales where it is quantized at run time.
+    fn sums_inputs(
+        &mut self,
+        node: &Node,
+        io: LayerIo,
+        x: Option<Grid>,
+        (row, rows): (usize, usize),
+    ) -> Result<Vec<Option<TensorId>>, LowerError> {
+        Ok(match x {
             // The static scale is part of the layer's scales.
             Some(_) => vec![Some(self.int(io.x)?)],
             None => {
-                let (q, scales) = self.dynamic_quantize(node, io.x, row, rows)?;
+                let a4 = self.graph.value(io.w).low_bit.as_ref().is_some_and(|low| low.a4) && row * rows > 1;
+                let dense = matches!(node.op, crate::graph::Op::Dense { .. });
+                let (q, scales) = if a4 && dense {
+                    self.dynamic_quantize_a4(node, io.x, row, rows)?
+                } else {
+                    self.dynamic_quantize(node, io.x, row, rows)?
+                };
                 vec![Some(q), Some(scales)]
             }
-        };
-        self.produce_float(node, spec, &inputs, io.y);
-        Ok(())
+        })
     }
 
     /// Quantizes an f32 value at run time, one scale for each `row` elements.
@@ -112,14 +188,59 @@ impl Lowering<'_> {
         row: usize,
         rows: usize,
     ) -> Result<(TensorId, TensorId), LowerError> {
+        if let Some(&shared) = self.dynamic.get(&(x, row)) {
+            return Ok(shared);
+        }
         let input = self.float(x)?;
+        let spec = Spec::new(OpCode::DynamicQuantize, Format::F32, "dynamic_quantize_i8")
+            .params(&params::DynamicQuantize { row: row as u32 });
+        // Layers that read the same value share its int8 form.
+        let same = |step: &&ProgramStep| {
+            step.op == spec.op && step.params == spec.params && step.inputs.first() == Some(&Some(input))
+        };
+        if let Some(&[q, scales]) = self.program.steps.iter().find(same).map(|step| step.outputs.as_slice()) {
+            return Ok((q, scales));
+        }
         let name = self.graph.value(x).name.clone();
         let dims = self.dims(input).to_vec();
         let q = self.tensor(format!("{name}/{}/i8", node.name), DType::I8, &dims, None);
         let scales = self.tensor(format!("{name}/{}/scale", node.name), DType::F32, &[rows], None);
-        let spec = Spec::new(OpCode::DynamicQuantize, Format::F32, "dynamic_quantize_i8")
-            .params(&params::DynamicQuantize { row: row as u32 });
         self.push(&node.name, spec, &[Some(input)], &[q, scales]);
+        self.dynamic.insert((x, row), (q, scales));
+        Ok((q, scales))
+    }
+
+    /// Quantizes an f32 value at run time and stores it in 4 bits; gives its int8 form.
+    fn dynamic_quantize_a4(
+        &mut self,
+        node: &Node,
+        x: ValueId,
+        row: usize,
+        rows: usize,
+    ) -> Result<(TensorId, TensorId), LowerError> {
+        let input = self.float(x)?;
+        let params = params::DynamicQuantize { row: row as u32 };
+        let store = Spec::new(OpCode::DynamicQuantize4, Format::F32, "dynamic_quantize_a4").params(&params);
+        let same = |step: &&ProgramStep| {
+            step.op == store.op && step.params == store.params && step.inputs.first() == Some(&Some(input))
+        };
+        let found = self.program.steps.iter().find(same).map(|step| (step.outputs[0], step.outputs[1]));
+        let unpacked = found.and_then(|(stored, scales)| {
+            let unpack = |step: &&ProgramStep| step.op == OpCode::UnpackA4 && step.inputs == [Some(stored)];
+            Some((self.program.steps.iter().find(unpack)?.outputs[0], scales))
+        });
+        if let Some(shared) = unpacked {
+            return Ok(shared);
+        }
+        let name = self.graph.value(x).name.clone();
+        let dims = self.dims(input).to_vec();
+        let bytes = selvedge_kernels::a4::row_bytes(row);
+        let stored = self.tensor(format!("{name}/{}/a4", node.name), DType::U8, &[rows, bytes], None);
+        let scales = self.tensor(format!("{name}/{}/scale", node.name), DType::F32, &[rows], None);
+        self.push(&node.name, store, &[Some(input)], &[stored, scales]);
+        let q = self.tensor(format!("{name}/{}/i8", node.name), DType::I8, &dims, None);
+        let unpack = Spec::new(OpCode::UnpackA4, Format::I8, "unpack_a4").params(&params);
+        self.push(&node.name, unpack, &[Some(stored)], &[q]);
         Ok((q, scales))
     }
 

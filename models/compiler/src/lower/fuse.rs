@@ -34,7 +34,7 @@ fn candidate(program: &Program, add: usize) -> Option<(usize, usize)> {
         let barred = step_flags::OUT_F32 | step_flags::OUT_I32 | step_flags::FUSED_ADD;
         let dims = &program.tensors[step.outputs[0]].dims;
         let ok = matches!(producer.op, OpCode::Conv2d | OpCode::DepthwiseConv2d)
-            && producer.format == Format::W8
+            && is_int8_layer(producer.format)
             && producer.flags & barred == 0
             && consumers[conv_out] == [add]
             && !program.outputs.contains(&conv_out)
@@ -67,4 +67,8 @@ fn fuse(program: &mut Program, add: usize, conv: usize, operand: usize) {
     fused.kernel.push_str("+add");
     fused.name = format!("{}+{}", fused.name, addition.name);
     program.steps[add - 1] = fused;
+}
+/// Whether layers of the format have int8 activations.
+fn is_int8_layer(format: Format) -> bool {
+    matches!(format, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2)
 }

@@ -3,19 +3,75 @@
 use super::context::Lowering;
 use super::requant::{bounded_multiplier, multiplier};
 use super::spec::Grid;
-use crate::graph::{Clamp, QuantCodes, Value, ValueId};
+use crate::graph::{Clamp, LowRankBranch, QuantCodes, Value, ValueId};
+use crate::lowbit::{LowBitRows, Width};
+use selvedge_core::Format;
 use selvedge_core::artifact::step_flags;
 use selvedge_core::params::{LayerArrays, NONE};
 
-/// i8 weights, output channels first, and one scale a channel.
+/// Integer weights, output channels first, and one scale a channel.
 pub(crate) struct IntWeights {
-    pub rows: Vec<i8>,
+    pub rows: Rows,
     pub scales: Vec<f32>,
+    /// Of each channel: sum and sum of magnitudes of its integers.
+    sums: Vec<(i64, i64)>,
+}
+
+/// The codes of a layer.
+pub(crate) enum Rows {
+    /// `[n, k]` in the graph's order.
+    W8(Vec<i8>),
+    Low(LowBitRows),
+}
+
+impl IntWeights {
+    fn new_w8(rows: Vec<i8>, scales: Vec<f32>) -> Self {
+        let per = (rows.len() / scales.len().max(1)).max(1);
+        let mut sums: Vec<(i64, i64)> = rows.chunks(per).map(row_sums).collect();
+        sums.resize(scales.len(), (0, 0));
+        IntWeights { rows: Rows::W8(rows), scales, sums }
+    }
+
+    fn new_low(rows: &LowBitRows) -> Self {
+        let sums = (0..rows.n)
+            .map(|row| {
+                rows.integers(row).fold((0, 0), |(sum, all), w| (sum + i64::from(w), all + i64::from(w.unsigned_abs())))
+            })
+            .collect();
+        IntWeights { scales: rows.row_scale.clone(), sums, rows: Rows::Low(rows.clone()) }
+    }
+
+    /// What the branches of a layer may add to a channel's sum counts as its own.
+    pub fn add_branches(&mut self, branches: &[LowRankBranch]) {
+        for branch in branches {
+            for (sum, up) in self.sums.iter_mut().zip(branch.up.chunks(branch.rank.max(1))) {
+                // Bounds count steps of 128; |t| is at most 128.
+                let most = row_sums(up).1;
+                sum.1 += if branch.shift >= 0 { most << branch.shift.min(31) } else { (most >> -branch.shift) + 1 };
+            }
+        }
+    }
+
+    /// The format of the weights.
+    pub fn format(&self) -> Format {
+        match &self.rows {
+            Rows::W8(_) => Format::W8,
+            Rows::Low(rows) => match rows.width {
+                Width::W4 => Format::W4,
+                Width::W3 => Format::W3,
+                Width::W2 => Format::W2,
+                Width::T2 => Format::T2,
+            },
+        }
+    }
 }
 
 /// Symmetric i8 weights from codes whose scales are per tensor or per index of axis 0.
 /// The error is the reason, for a note.
 pub(crate) fn int_weights(weights: &Value) -> Result<IntWeights, String> {
+    if let Some(low) = &weights.low_bit {
+        return Ok(IntWeights::new_low(&low.rows));
+    }
     let codes = weights.codes.as_ref().ok_or("its weights are not quantized")?;
     let channels = weights.shape.first().copied().unwrap_or(1);
     if codes.bits > 8 {
@@ -37,7 +93,7 @@ pub(crate) fn int_weights(weights: &Value) -> Result<IntWeights, String> {
     if scales.iter().any(|s| !s.is_finite() || *s < 0.0) {
         return Err("a scale of its weights is negative or not finite".into());
     }
-    Ok(IntWeights { rows, scales })
+    Ok(IntWeights::new_w8(rows, scales))
 }
 
 /// `bias / (s_x·s_w)` per channel: the file's 32-bit codes where they have that scale, else rounded.
@@ -83,11 +139,10 @@ pub(crate) struct Epilogue {
 /// Folds the zero point, bounds the sums and derives the multipliers.
 pub(crate) fn epilogue(w: &IntWeights, bias: &[i64], x: Grid, y: Grid) -> Result<Epilogue, String> {
     let channels = w.scales.len();
-    let per = w.rows.len() / channels.max(1);
     let mut folded = Vec::with_capacity(channels);
     let mut bounds = Vec::with_capacity(channels);
     for c in 0..channels {
-        let (sum, magnitude) = row_sums(&w.rows[c * per..(c + 1) * per]);
+        let (sum, magnitude) = w.sums[c];
         if magnitude * 128 >= 1 << 31 {
             return Err(format!("the sums of channel {c} may leave 32 bits"));
         }
@@ -142,12 +197,13 @@ pub(crate) enum LayerForm {
 impl Lowering<'_> {
     /// Chooses the form of a Conv or Dense and notes a fall back to f32.
     pub fn layer_form(&self, x: ValueId, w: ValueId, y: ValueId) -> LayerForm {
-        let codes = self.graph.value(w).codes.as_ref();
-        let usable = codes.is_some_and(|codes| codes.bits <= 8) && !self.options.simulate;
+        let (codes, low) = (self.graph.value(w).codes.as_ref(), self.graph.value(w).low_bit.as_ref());
+        let usable = (low.is_some() || codes.is_some_and(|codes| codes.bits <= 8)) && !self.options.simulate;
+        let dynamic = low.map(|low| low.dynamic).or(codes.map(|codes| codes.dynamic));
         match (usable, self.grid(x).filter(|_| !self.graph.value(x).is_constant()), self.grid(y)) {
             (true, Some(x), Some(y)) => LayerForm::Int { x, y },
             (true, Some(x), None) => LayerForm::StaticToFloat { x },
-            (true, None, _) if codes.is_some_and(|codes| codes.dynamic) => LayerForm::Dynamic,
+            (true, None, _) if dynamic == Some(true) => LayerForm::Dynamic,
             _ => LayerForm::Float,
         }
     }
@@ -180,7 +236,6 @@ impl Lowering<'_> {
         weights: (u32, usize),
     ) -> Result<(LayerArrays, usize), String> {
         let channels = w.scales.len();
-        let per = w.rows.len() / channels.max(1);
         let data = match bias {
             Some(bias) => bias.f32s().ok_or("its bias is not constant")?.to_vec(),
             None => vec![0.0; channels],
@@ -190,7 +245,7 @@ impl Lowering<'_> {
         }
         let mut folded = Vec::with_capacity(channels);
         for c in 0..channels {
-            let (sum, magnitude) = row_sums(&w.rows[c * per..(c + 1) * per]);
+            let (sum, magnitude) = w.sums[c];
             if magnitude * 128 >= 1 << 31 {
                 return Err(format!("the sums of channel {c} may leave 32 bits"));
             }

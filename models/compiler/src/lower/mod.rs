@@ -4,19 +4,26 @@
 //! step is an integer step when its data inputs and its output have grids;
 //! otherwise it runs in f32 between Dequantize (shared by all readers) and Quantize.
 mod blocks;
+mod branches;
 mod compact;
 mod concat;
 mod context;
 mod conv;
 mod dense;
+mod dynamic_matmul;
 mod elementwise;
+mod embedding;
 mod error;
 mod fuse;
+mod group_norm;
 mod in_place;
 mod integer;
 mod io;
 mod layer;
+mod low_bit;
 mod movement;
+mod norm;
+mod pairs;
 mod pool;
 mod pool2d;
 mod reduce;
@@ -28,6 +35,7 @@ mod table;
 mod tests;
 
 pub use error::LowerError;
+pub use pairs::{PairRule, fuse_conv_pairs};
 
 use crate::graph::{Graph, Node, Op};
 use crate::plan::lifetimes;
@@ -192,7 +200,12 @@ impl Lowering<'_> {
             }
             Op::Dense { clamp } => self.lower_dense(node, *clamp),
             Op::MatMul => self.lower_matmul(node),
+            Op::DynamicMatMul { transposed } => self.lower_dynamic_matmul(node, *transposed),
+            Op::LayerNorm { epsilon } => self.lower_layer_norm(node, *epsilon),
             Op::BatchNorm { epsilon } => self.lower_batch_norm(node, *epsilon),
+            Op::GroupNorm { groups, epsilon, layout, clamp } => {
+                self.lower_group_norm(node, *groups, *epsilon, *layout, *clamp)
+            }
             Op::MaxPool { window, layout } => self.lower_max_pool(node, window, *layout),
             Op::AvgPool { window, layout, count_include_pad } => {
                 self.lower_avg_pool(node, window, *layout, *count_include_pad)

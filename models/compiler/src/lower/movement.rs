@@ -103,6 +103,10 @@ impl Lowering<'_> {
             return Err(LowerError::node(self.graph, node, "its indices are not int64 or int32", "cast them to int64"));
         }
         let second = self.native(indices)?;
+        if let Some(spec) = self.quantized_table(x, axis) {
+            self.produce_float(node, spec, &[Some(second)], y);
+            return Ok(());
+        }
         let spec = move_spec(OpCode::Gather, "gather").params(&params::Gather { axis: axis as u32 });
         self.produce_moved_with(node, spec, x, Some(second), y)
     }

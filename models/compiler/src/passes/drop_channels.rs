@@ -2,7 +2,7 @@
 use super::dead_channels::{Constants, Needed};
 use super::edit::{add_constant, input};
 use super::integer::IntegerLayer;
-use crate::graph::{Constant, Graph, Op, QuantCodes, Value};
+use crate::graph::{Constant, Graph, LowBitWeights, LowRankBranch, Op, QuantCodes, Value};
 
 /// Multiply-accumulates of all Conv and Dense nodes.
 pub(crate) fn macs(graph: &Graph) -> u64 {
@@ -109,8 +109,15 @@ pub(crate) fn keep_outputs(value: &Value, kept: &[usize]) -> Value {
             .codes
             .as_ref()
             .map(|codes| QuantCodes { codes: pick(&codes.codes, &cells), ..scales(codes, kept) }),
+        low_bit: value.low_bit.as_ref().map(|low| LowBitWeights { rows: low.rows.keep(kept), ..*low }),
+        branches: value.branches.iter().map(|branch| keep_branch(branch, kept)).collect(),
         ..value.clone()
     }
+}
+
+fn keep_branch(branch: &LowRankBranch, kept: &[usize]) -> LowRankBranch {
+    let up = kept.iter().flat_map(|&row| branch.up[row * branch.rank..][..branch.rank].iter().copied()).collect();
+    LowRankBranch { up, ..branch.clone() }
 }
 
 fn pick<T: Copy>(items: &[T], kept: &[usize]) -> Vec<T> {

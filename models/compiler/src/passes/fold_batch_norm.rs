@@ -30,11 +30,11 @@ pub fn fold_batch_norm(graph: &mut Graph) -> usize {
 }
 
 /// y = scale · x + shift per channel, of what input, and clamped how.
-struct Affine {
-    x: ValueId,
-    scale: Vec<f64>,
-    shift: Vec<f64>,
-    clamp: Option<Clamp>,
+pub(super) struct Affine {
+    pub x: ValueId,
+    pub scale: Vec<f64>,
+    pub shift: Vec<f64>,
+    pub clamp: Option<Clamp>,
 }
 
 /// scale and shift of BatchNorm node `index`.
@@ -48,7 +48,7 @@ fn batch_norm(graph: &Graph, index: usize, epsilon: f32) -> Option<Affine> {
 }
 
 /// The node as an affine map over `channels` on `axis` of its output.
-fn affine(graph: &Graph, index: usize, axis: usize, channels: usize) -> Option<Affine> {
+pub(super) fn affine(graph: &Graph, index: usize, axis: usize, channels: usize) -> Option<Affine> {
     let (kind, clamp) = match graph.nodes[index].op {
         Op::BatchNorm { epsilon } if axis == 1 => return batch_norm(graph, index, epsilon),
         Op::Binary { kind, clamp } => (kind, clamp),

@@ -2,7 +2,7 @@
 use super::edit::{input, only_reader};
 use crate::graph::{Binary, Clamp, Graph, Op, Unary};
 
-/// Conv, Dense, Add or Sub followed by Relu or Clip becomes one node with a
+/// Conv, Dense, GroupNorm, Add or Sub followed by Relu or Clip becomes one node with a
 /// clamp, and chains of Relu and Clip become one Clip. A grid on the value
 /// between keeps them apart. Returns the nodes removed.
 pub fn fuse_activations(graph: &mut Graph) -> usize {
@@ -41,6 +41,7 @@ fn fuse(graph: &mut Graph, index: usize) -> Option<()> {
         return None;
     }
     match &mut graph.nodes[index].op {
+        Op::GroupNorm { clamp, .. } => *clamp = Some(clamp.map_or(new, |old| both(old, new))),
         Op::Conv { clamp, .. } | Op::Dense { clamp } | Op::Binary { kind: Binary::Add | Binary::Sub, clamp } => {
             *clamp = Some(clamp.map_or(new, |old| both(old, new)));
         }

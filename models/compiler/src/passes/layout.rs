@@ -46,6 +46,7 @@ fn channels_last(graph: &mut Graph, index: &mut usize) -> bool {
         | Op::ConvTranspose { layout, .. }
         | Op::MaxPool { layout, .. }
         | Op::AvgPool { layout, .. }
+        | Op::GroupNorm { layout, .. }
         | Op::ConvInteger { layout, .. } => layout,
         _ => return false,
     };

@@ -7,24 +7,28 @@ pub(crate) mod constants;
 mod dead_channels;
 mod dead_code;
 mod drop_channels;
-mod edit;
+mod early_casts;
+pub(crate) mod edit;
 mod eval;
+mod factorize;
 mod fold_batch_norm;
 mod fold_constants;
 mod fold_pads;
 mod fuse_activations;
+mod fuse_group_norm;
+mod fuse_layer_norm;
 mod fuse_patterns;
 mod integer;
 mod join_transposes;
 mod layout;
 mod matmul_to_dense;
 mod merge_duplicates;
-mod permute;
+pub(crate) mod permute;
 mod sink_reshapes;
 mod sink_transposes;
 mod split_layers;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod testing_eval;
 #[cfg(test)]
@@ -33,11 +37,17 @@ mod testing_integer;
 pub use absorb_fake_quant::{FakeQuantStats, absorb_fake_quant, propagate_grids};
 pub use dead_channels::{DeadChannelStats, eliminate_dead_channels};
 pub use dead_code::{DeadCodeStats, dead_code};
+pub use early_casts::early_casts;
+pub use factorize::{
+    ConvForm, FactorForm, FactorRank, FactorizeError, FactorizeOptions, FactorizedConv, factorize_convs,
+};
 pub use fold_batch_norm::fold_batch_norm;
 pub use fold_constants::fold_constants;
 pub(crate) use fold_constants::fold_node;
 pub use fold_pads::fold_pads;
 pub use fuse_activations::fuse_activations;
+pub use fuse_group_norm::fuse_group_norm;
+pub use fuse_layer_norm::fuse_layer_norm;
 pub use fuse_patterns::fuse_patterns;
 pub use layout::{LayoutStats, device_layout};
 pub use matmul_to_dense::matmul_to_dense;
@@ -53,6 +63,7 @@ use crate::graph::Graph;
 pub fn optimize(graph: &mut Graph) {
     // Constant folding belongs in front of this call: it is the importer's,
     // and none of the passes below leaves constant expressions behind.
+    early_casts(graph);
     fuse_to_fixed_point(graph);
     device_layout(graph);
     fuse_to_fixed_point(graph);
@@ -67,7 +78,9 @@ fn fuse_to_fixed_point(graph: &mut Graph) {
         dead_code(graph);
         let mut work = matmul_to_dense(graph) + merge_duplicates(graph) + sink_reshapes(graph);
         dead_code(graph);
-        work += fuse_patterns(graph) + fold_pads(graph) + fold_batch_norm(graph) + fuse_activations(graph);
+        work += fuse_group_norm(graph);
+        work += fuse_patterns(graph) + fuse_layer_norm(graph);
+        work += fold_pads(graph) + fold_batch_norm(graph) + fuse_activations(graph);
         let quantizers = absorb_fake_quant(graph);
         work += quantizers.absorbed + quantizers.vanished;
         dead_code(graph);

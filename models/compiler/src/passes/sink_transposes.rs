@@ -54,7 +54,7 @@ fn sink(graph: &mut Graph, index: &mut usize) -> Option<()> {
             return Some(());
         }
         op @ (Op::Unary(_) | Op::FakeQuant | Op::Cast | Op::DynamicQuantizeLinear) => (op.clone(), perm),
-        op @ Op::Dense { .. } if perm[last] == last => (op.clone(), perm),
+        op @ (Op::Dense { .. } | Op::LayerNorm { .. }) if perm[last] == last => (op.clone(), perm),
         Op::Softmax { axis } if perm[*axis] == last => (Op::Softmax { axis: last }, perm),
         Op::Pad { begin, end, value } => {
             let back = inverse(&perm);

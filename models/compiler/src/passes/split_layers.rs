@@ -6,7 +6,7 @@ use super::drop_channels::keep_outputs;
 use super::edit::{add_constant, fresh_name};
 use crate::graph::{Graph, Layout, Node, Op, QuantCodes, Value, ValueId};
 use crate::plan::short;
-use selvedge_kernels::pack;
+use selvedge_kernels::{pack, pack_low};
 
 /// Channels that packed weights hold together.
 const PANEL: usize = 8;
@@ -47,9 +47,14 @@ fn part_channels(graph: &Graph, node: &Node, limit: usize) -> Option<(usize, usi
     let outs = *weights.shape.first()?;
     let k: usize = weights.shape.iter().skip(1).product();
     let int8 = weights.codes.as_ref().is_some_and(|codes| codes.bits <= 8);
-    let bytes = |n: usize| match int8 {
-        true => pack::w8_bytes(n, k) + n * ARRAYS + SLACK,
-        false => (pack::f32_elements(n, k) + pack::padded_channels(n)) * 4 + SLACK,
+    let bytes = |n: usize| match (&weights.low_bit, int8) {
+        (Some(low), _) => {
+            let ranks: usize = weights.branches.iter().map(|branch| branch.rank).sum();
+            let row = ARRAYS + low.rows.groups() * 3 + ranks;
+            pack_low::low_bytes(low.rows.width, n, k) + n * row + SLACK
+        }
+        (None, true) => pack::w8_bytes(n, k) + n * ARRAYS + SLACK,
+        (None, false) => (pack::f32_elements(n, k) + pack::padded_channels(n)) * 4 + SLACK,
     };
     // Scales within an output channel cannot be told apart by row here.
     let by_row = |codes: &QuantCodes| codes.scales.len() == 1 || (codes.block == 0 && codes.axis == 0);

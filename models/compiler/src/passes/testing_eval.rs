@@ -181,11 +181,43 @@ fn eval<'a>(op: &Op, read: impl Fn(usize) -> Option<Tensor<'a>>, shape: &[usize]
                     .sum()
             })
         }
+        Op::LayerNorm { epsilon } => {
+            let (gamma, beta) = (read(1).expect("gamma").data, read(2).expect("beta").data);
+            let rows = x.data.chunks(gamma.len()).flat_map(|row| {
+                let mean = row.iter().sum::<f64>() / row.len() as f64;
+                let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / row.len() as f64;
+                let deviation = (variance + f64::from(*epsilon)).sqrt();
+                row.iter().enumerate().map(move |(c, x)| (x - mean) / deviation * gamma[c] + beta[c])
+            });
+            rows.collect()
+        }
         Op::BatchNorm { epsilon } => {
             let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|slot| read(slot).expect("parameter").data);
             each(&|p| {
                 let c = p[1];
                 (x.at(p) - mean[c]) / (variance[c] + f64::from(*epsilon)).sqrt() * scale[c] + bias[c]
+            })
+        }
+        Op::GroupNorm { groups, epsilon, layout, clamp } => {
+            let [gamma, beta] = [1, 2].map(|slot| read(slot).expect("parameter").data);
+            let channels = nchw(*layout, shape)[1];
+            let group = |p: &[usize]| {
+                let [n, c, ..] = nchw(*layout, p);
+                n * groups + c / (channels / groups)
+            };
+            let mut members = vec![Vec::new(); groups * shape[0]];
+            positions(shape).for_each(|p| members[group(&p)].push(x.at(&p)));
+            let statistics: Vec<(f64, f64)> = members
+                .iter()
+                .map(|m| {
+                    let mean = m.iter().sum::<f64>() / m.len() as f64;
+                    (mean, m.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / m.len() as f64)
+                })
+                .collect();
+            each(&|p| {
+                let (mean, variance) = statistics[group(p)];
+                let c = nchw(*layout, p)[1];
+                clamped((x.at(p) - mean) / (variance + f64::from(*epsilon)).sqrt() * gamma[c] + beta[c], *clamp)
             })
         }
         Op::Unary(unary) => x.data.iter().map(|&x| self::unary(*unary, x)).collect(),
@@ -306,6 +338,8 @@ fn unary(unary: Unary, x: f64) -> f64 {
         Unary::Erf => erf(x),
         Unary::Gelu => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
         Unary::Tanh => x.tanh(),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Reciprocal => 1.0 / x,
         Unary::Neg => -x,
         Unary::Abs => x.abs(),
         other => panic!("no evaluator for {other:?}"),

@@ -1,14 +1,19 @@
 //! Writes a plan into the graph: grids, quantized copies, codes.
 
+use super::dynamic_matmul::quantize_matmul;
 use super::error::QuantizeError;
+use super::low_bit::{LayerMatrix, formats, round_master};
 use super::plan::{Plan, Run};
 use super::roles::{Role, data_inputs, role};
+use super::scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 use super::weights::{Quantized, quantize_bias, quantize_constant, quantize_weights};
-use crate::graph::{ActQuant, Constant, Graph, Node, Op, Value, ValueId};
+use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Value, ValueId};
+use crate::lowbit::{Clip, LowBitError, nearest};
 
 /// Applies a static plan to `graph`.
-pub(super) fn apply(graph: &mut Graph, plan: &Plan) -> Result<(), QuantizeError> {
-    for index in 0..graph.nodes.len() {
+pub(super) fn apply(graph: &mut Graph, plan: &Plan, scheme: &QuantScheme) -> Result<(), QuantizeError> {
+    let formats = formats(graph, scheme);
+    for (index, &format) in formats.iter().enumerate() {
         if plan.runs[index] != Run::Integer {
             continue;
         }
@@ -16,7 +21,7 @@ pub(super) fn apply(graph: &mut Graph, plan: &Plan) -> Result<(), QuantizeError>
             Op::Conv { .. } | Op::Dense { .. } => {
                 let x = graph.nodes[index].inputs[0].and_then(|id| graph.value(id).quant.or(plan.grids[id.index()]));
                 let Some(grid) = x else { continue };
-                quantize_layer(graph, index, Some(grid))?;
+                quantize_layer(graph, index, Some(grid), format, scheme)?;
             }
             Op::Binary { .. } | Op::Concat { .. } => quantize_operands(graph, index)?,
             _ => {}
@@ -34,9 +39,10 @@ pub(super) fn apply(graph: &mut Graph, plan: &Plan) -> Result<(), QuantizeError>
 
 /// Marks the weights of every layer that can be quantized at run time.
 /// Returns how each node runs.
-pub(super) fn apply_dynamic(graph: &mut Graph) -> Result<Vec<Run>, QuantizeError> {
+pub(super) fn apply_dynamic(graph: &mut Graph, scheme: &QuantScheme) -> Result<Vec<Run>, QuantizeError> {
+    let formats = formats(graph, scheme);
     let mut runs = Vec::with_capacity(graph.nodes.len());
-    for index in 0..graph.nodes.len() {
+    for (index, &format) in formats.iter().enumerate() {
         let node = &graph.nodes[index];
         let from_file = data_inputs(node).any(|id| graph.value(id).quant.is_some())
             || node.outputs.iter().any(|&id| graph.value(id).quant.is_some());
@@ -44,9 +50,10 @@ pub(super) fn apply_dynamic(graph: &mut Graph) -> Result<Vec<Run>, QuantizeError
             Role::Other => Run::Other,
             _ if from_file => Run::File,
             Role::Layer => {
-                quantize_layer(graph, index, None)?;
+                quantize_layer(graph, index, None, format, scheme)?;
                 Run::Integer
             }
+            _ if scheme.int8_matmul && quantize_matmul(graph, index) => Run::Integer,
             Role::Float(reason) => Run::Float(reason),
             _ => Run::Float("without calibration only layers run in integers".into()),
         });
@@ -54,7 +61,7 @@ pub(super) fn apply_dynamic(graph: &mut Graph) -> Result<Vec<Run>, QuantizeError
     Ok(runs)
 }
 
-fn finite(node: &Node, value: &Value) -> Result<Vec<f32>, QuantizeError> {
+pub(super) fn finite(node: &Node, value: &Value) -> Result<Vec<f32>, QuantizeError> {
     let data = value.f32s().unwrap_or_default();
     match data.iter().position(|x| !x.is_finite()) {
         None => Ok(data.to_vec()),
@@ -66,7 +73,13 @@ fn finite(node: &Node, value: &Value) -> Result<Vec<f32>, QuantizeError> {
 }
 
 /// Quantizes weights and, with the grid of its input known, bias of a Conv or Dense.
-fn quantize_layer(graph: &mut Graph, index: usize, x: Option<ActQuant>) -> Result<(), QuantizeError> {
+fn quantize_layer(
+    graph: &mut Graph,
+    index: usize,
+    x: Option<ActQuant>,
+    format: WeightFormat,
+    scheme: &QuantScheme,
+) -> Result<(), QuantizeError> {
     let node = &graph.nodes[index];
     let Some(w) = node.inputs.get(1).copied().flatten() else { return Ok(()) };
     let b = node.inputs.get(2).copied().flatten();
@@ -75,9 +88,47 @@ fn quantize_layer(graph: &mut Graph, index: usize, x: Option<ActQuant>) -> Resul
     let channels = graph.value(w).shape[0];
     let zero = [0.0];
     let known = x.map(|grid| (bias.as_deref().unwrap_or(&zero), grid.scale));
-    let weights = quantize_weights(&data, channels, known);
-    let scales = weights.codes.scales.clone();
-    replace(graph, index, 1, weights, None);
+    let prepared = scheme.prepared.get(&node.name);
+    let matrix = LayerMatrix::of(graph, node);
+    let mut scales = Vec::new();
+    match (format, matrix) {
+        (WeightFormat::Low(format), Some(matrix)) => {
+            let format = LowBitFormat { group: if matrix.depthwise { 0 } else { format.group }, ..format };
+            let (n, k) = (matrix.n, matrix.k);
+            let (rows, master) = if scheme.elastic {
+                let (codes, master_scales) = master(&data, channels, known, &matrix);
+                let made = round_master(&codes, &master_scales, (n, k), format);
+                let (rows, ratios) = made.map_err(|error| low_bit_error(node, error))?;
+                (rows, Some(MasterWeights { codes, ratios }))
+            } else {
+                let rows = prepared.and_then(|p| p.rows.clone());
+                let rows = rows.map_or_else(
+                    || nearest(&matrix.rows(&data), (n, k), format.width, format.group, Clip::Search, &[]),
+                    Ok,
+                );
+                (rows.map_err(|error| low_bit_error(node, error))?, None)
+            };
+            scales.clone_from(&rows.row_scale);
+            let data = matrix.graph_order(&rows.dequantize());
+            let mut value = graph.value(w).clone();
+            value.data = Some(Constant::F32(data));
+            value.low_bit = Some(LowBitWeights { rows, dynamic: x.is_none(), a4: scheme.activations_a4 });
+            value.master = master;
+            put(graph, index, 1, value);
+        }
+        _ => {
+            let weights = quantize_weights(&data, channels, known);
+            scales.clone_from(&weights.codes.scales);
+            replace(graph, index, 1, weights, None);
+            if let (true, Some(matrix), Some(w)) = (scheme.elastic, matrix, graph.nodes[index].inputs[1]) {
+                let codes = master(&data, channels, known, &matrix).0;
+                graph.value_mut(w).master = Some(MasterWeights { codes, ratios: Vec::new() });
+            }
+        }
+    }
+    if let Some(prepared) = prepared.filter(|p| !p.branches.is_empty()) {
+        add_branches(graph, index, prepared);
+    }
     if let (Some(bias), Some(grid)) = (bias, x) {
         replace(graph, index, 2, quantize_bias(&bias, grid.scale, &scales), None);
     }
@@ -99,9 +150,8 @@ fn quantize_operands(graph: &mut Graph, index: usize) -> Result<(), QuantizeErro
 }
 
 /// Puts quantized data into an operand; a constant with other readers is copied.
-fn replace(graph: &mut Graph, node: usize, slot: usize, quantized: Quantized, quant: Option<ActQuant>) {
+pub(super) fn replace(graph: &mut Graph, node: usize, slot: usize, quantized: Quantized, quant: Option<ActQuant>) {
     let Some(id) = graph.nodes[node].inputs[slot] else { return };
-    let uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().flatten().filter(|&&i| i == id).count()).sum();
     let mut value = graph.value(id).clone();
     // A bias given once for all channels is spread: each has its own scale.
     if value.elements() != quantized.data.len() {
@@ -110,12 +160,42 @@ fn replace(graph: &mut Graph, node: usize, slot: usize, quantized: Quantized, qu
     value.data = Some(Constant::F32(quantized.data));
     value.codes = Some(quantized.codes);
     value.quant = quant;
+    put(graph, node, slot, value);
+}
+
+/// Puts a constant in the place of an operand; one with other readers stays beside it.
+fn put(graph: &mut Graph, node: usize, slot: usize, mut value: Value) {
+    let Some(id) = graph.nodes[node].inputs[slot] else { return };
+    let uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().flatten().filter(|&&i| i == id).count()).sum();
     if uses > 1 || graph.is_output(id) {
         value.name = format!("{}/{}", value.name, graph.nodes[node].name);
         let copy = graph.add_value(value);
         graph.nodes[node].inputs[slot] = Some(copy);
     } else {
         *graph.value_mut(id) = value;
+    }
+}
+
+fn low_bit_error(node: &Node, error: LowBitError) -> QuantizeError {
+    QuantizeError::LowBit { node: node.name.clone(), error }
+}
+
+/// The int8 weights of an elastic artifact, rows `[n, k]` with a scale each.
+fn master(data: &[f32], channels: usize, bias: Option<(&[f32], f32)>, matrix: &LayerMatrix) -> (Vec<i8>, Vec<f32>) {
+    let codes = quantize_weights(data, channels, bias).codes;
+    let signed: Vec<i8> = codes.codes.iter().map(|&code| code as i8).collect();
+    (matrix.rows(&signed), codes.scales)
+}
+
+/// Gives a layer's weights their low-rank branches.
+fn add_branches(graph: &mut Graph, index: usize, prepared: &PreparedLayer) {
+    let Some(w) = graph.nodes[index].inputs.get(1).copied().flatten() else { return };
+    let matrix = LayerMatrix::of(graph, &graph.nodes[index]);
+    let value = graph.value_mut(w);
+    value.branches.clone_from(&prepared.branches);
+    if let (Some(matrix), Some(Constant::F32(data))) = (matrix, &mut value.data) {
+        let more = matrix.graph_order(&prepared.branch_data);
+        data.iter_mut().zip(more).for_each(|(w, more)| *w += more);
     }
 }
 

@@ -12,4 +12,6 @@ pub enum QuantizeError {
     Range { value: String, lo: f32, hi: f32 },
     #[error("node '{node}': constant '{value}' holds NaN or an infinity at element {index}; repair the model")]
     NotFinite { node: String, value: String, index: usize },
+    #[error("node '{node}': {error}")]
+    LowBit { node: String, error: crate::lowbit::LowBitError },
 }

@@ -4,18 +4,22 @@
 //! weights are int8 and their inputs are quantized at run time. What the file
 //! quantized is left exactly as it is.
 mod apply;
+mod dynamic_matmul;
 mod error;
 mod float_outputs;
 pub(crate) mod grid;
+mod low_bit;
 mod plan;
 pub(crate) mod roles;
 mod scheme;
+mod tables;
 mod unify_concat;
 mod weights;
 
 pub use error::QuantizeError;
 pub use grid::activation_grid;
-pub use scheme::{QuantScheme, WeightFormat};
+pub use low_bit::{LayerMatrix, low_bit_layers};
+pub use scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 
 use crate::calibrate::Ranges;
 use crate::graph::Graph;
@@ -39,19 +43,22 @@ pub fn quantize(
     let mut quantized = graph.clone();
     let runs = match (scheme.weights, ranges) {
         (WeightFormat::F32, _) => graph.nodes.iter().map(|node| as_it_is(graph, node)).collect(),
-        (WeightFormat::W8, None) => apply::apply_dynamic(&mut quantized)?,
-        (WeightFormat::W8, Some(ranges)) => {
+        (_, None) => apply::apply_dynamic(&mut quantized, scheme)?,
+        (_, Some(ranges)) => {
             let plan = plan::plan(graph, ranges, scheme)?;
-            apply::apply(&mut quantized, &plan)?;
+            apply::apply(&mut quantized, &plan, scheme)?;
             plan.runs
         }
     };
+    if scheme.weights != WeightFormat::F32 {
+        tables::quantize_tables(&mut quantized)?;
+    }
     let executions: Vec<Execution> = runs.into_iter().map(Run::into_execution).collect();
     let mode = match (scheme.weights, ranges) {
         (WeightFormat::F32, _) => "f32".to_string(),
-        (WeightFormat::W8, None) => "int8 weights, activations quantized at run time".to_string(),
-        (WeightFormat::W8, Some(r)) => {
-            format!("int8 weights, int8 activations ({}, {} samples)", r.observer, r.samples)
+        (weights, None) => format!("{} weights, activations quantized at run time", weights.describe()),
+        (weights, Some(r)) => {
+            format!("{} weights, int8 activations ({}, {} samples)", weights.describe(), r.observer, r.samples)
         }
     };
     let report = QuantReport::new(graph, &quantized, ranges, &executions, mode);

@@ -171,6 +171,7 @@ fn split(graph: &Graph, plan: &Plan) -> Vec<bool> {
 /// The activation inside of an operation, as far as it bounds the output.
 fn clamp_of(op: &Op) -> Option<Clamp> {
     match op {
+        Op::GroupNorm { clamp, .. } => *clamp,
         Op::Conv { clamp, .. } | Op::Dense { clamp } | Op::Binary { clamp, .. } => *clamp,
         Op::Unary(Unary::Clip(clamp)) => Some(*clamp),
         Op::Unary(Unary::Relu | Unary::Abs) => Some(Clamp { lo: 0.0, hi: f32::INFINITY }),

@@ -89,7 +89,7 @@ pub(super) fn role(graph: &Graph, node: &Node) -> Role {
         Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. } | Op::MaxPool { .. } => Role::Move,
         Op::Pad { value, .. } if *value == 0.0 => Role::Move,
         Op::Pad { .. } => Role::Float("its padding is not zero".into()),
-        Op::AvgPool { .. } => Role::Elementwise { fixed: None },
+        Op::AvgPool { .. } | Op::GroupNorm { .. } => Role::Elementwise { fixed: None },
         Op::Binary { kind: Binary::Add | Binary::Sub | Binary::Mul, .. } => Role::Elementwise { fixed: None },
         Op::Concat { .. } => Role::Join,
         Op::Unary(unary) => match table(unary) {

@@ -60,6 +60,8 @@ impl QuantReport {
             layers,
             sizes,
             regions: Vec::new(),
+            sensitivities: Vec::new(),
+            factorized: Vec::new(),
             comparison: None,
         }
     }
@@ -73,6 +75,10 @@ fn constant_bytes(graph: &Graph, bytes: fn(&Value) -> usize) -> usize {
 
 /// Codes and scales, or elements.
 fn stored_bytes(value: &Value) -> usize {
+    if let Some(low) = &value.low_bit {
+        let branches: usize = value.branches.iter().map(|b| b.down.len() + b.up.len()).sum();
+        return low.rows.bytes() + low.rows.n * 4 + branches;
+    }
     match &value.codes {
         Some(codes) => {
             codes.codes.len() * usize::from(codes.bits) / 8 + if codes.bits == 32 { 0 } else { codes.scales.len() * 4 }
@@ -88,7 +94,9 @@ fn macs(graph: &Graph, node: &Node) -> u64 {
     match node.op {
         Op::Conv { .. } | Op::ConvInteger { .. } | Op::Dense { .. } => shape(1).map_or(0, |w| out * per(w, 1)),
         Op::ConvTranspose { .. } => shape(1).zip(shape(0)).map_or(0, |(w, x)| x.elements() as u64 * per(w, 1)),
-        Op::MatMul | Op::MatMulInteger => shape(0).map_or(0, |a| out * a.shape.last().copied().unwrap_or(1) as u64),
+        Op::MatMul | Op::DynamicMatMul { .. } | Op::MatMulInteger => {
+            shape(0).map_or(0, |a| out * a.shape.last().copied().unwrap_or(1) as u64)
+        }
         _ => 0,
     }
 }
@@ -98,14 +106,17 @@ fn weight_report(original: &Graph, quantized: &Graph, node: &Node, after: &Node)
         return None;
     }
     let (before, after) = (original.value(node.inputs[1]?), quantized.value(after.inputs[1]?));
-    let codes = after.codes.as_ref()?;
+    let (bits, scales) = match (&after.low_bit, &after.codes) {
+        (Some(low), _) => (low.rows.width.bits() as u8, &low.rows.row_scale),
+        (None, codes) => codes.as_ref().map(|codes| (codes.bits, &codes.scales))?,
+    };
     let channels = after.shape.first().copied().unwrap_or(1);
-    let per = (codes.codes.len() / channels.max(1)).max(1);
+    let per = (after.elements() / channels.max(1)).max(1);
     Some(WeightReport {
-        bits: codes.bits,
+        bits,
         channels,
-        scale_min: codes.scales.iter().copied().fold(f32::INFINITY, f32::min),
-        scale_max: codes.scales.iter().copied().fold(0.0, f32::max),
+        scale_min: scales.iter().copied().fold(f32::INFINITY, f32::min),
+        scale_max: scales.iter().copied().fold(0.0, f32::max),
         snr_db: snr_db(before.f32s()?, after.f32s()?),
         zero_channels: before.f32s()?.chunks(per).filter(|row| row.iter().all(|&w| w == 0.0)).count(),
     })

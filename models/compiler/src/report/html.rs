@@ -66,12 +66,39 @@ pub(super) fn page(report: &QuantReport) -> String {
         }
         out.push_str("</ul>\n");
     }
+    super::factors::table(&mut out, &report.factorized);
     table(&mut out, report);
+    sensitivities(&mut out, report);
     out.push_str(
         "<footer>SNR is 10·log10(Σ reference² / Σ error²) in dB: 20 dB is an error of 10 %, 40 dB of 1 %. \
          Grids are the real values that the codes −128 and 127 stand for.</footer>\n</body>\n</html>\n",
     );
     out
+}
+
+/// What each width costs each layer.
+fn sensitivities(out: &mut String, report: &QuantReport) {
+    let Some(first) = report.sensitivities.first() else { return };
+    out.push_str("<h2>Sensitivity: SNR of each layer's output by weight width, inputs in int8</h2>\n<div class=\"wide\"><table><tr><th>layer</th>");
+    for (name, _, _) in &first.widths {
+        let _ = write!(out, "<th>{name}, dB</th><th>bytes</th>");
+    }
+    out.push_str("</tr>\n");
+    for row in &report.sensitivities {
+        let _ = write!(out, "<tr><td title=\"{}\">{}</td>", escape(&row.layer), escape(&shorten(&row.layer)));
+        for (_, size, snr) in &row.widths {
+            let class = if *snr >= 30.0 {
+                "good"
+            } else if *snr >= 15.0 {
+                "fair"
+            } else {
+                "poor"
+            };
+            let _ = write!(out, "<td class=\"{class}\">{snr:.1}</td><td>{}</td>", bytes(*size));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table></div>\n");
 }
 
 fn card(out: &mut String, figure: &str, label: &str) {

@@ -1,12 +1,15 @@
 //! What quantization did to a model, for people and for scripts.
 mod build;
+mod factors;
 mod hints;
 mod html;
 mod svg;
 mod text;
 
 use crate::compare::{Comparison, decibels};
+use crate::passes::FactorizedConv;
 use crate::plan::MemoryPlan;
+use crate::prepare::Sensitivity;
 use serde::{Deserialize, Serialize};
 
 /// How a node runs.
@@ -107,6 +110,12 @@ pub struct QuantReport {
     /// Where the arena lies in two memories, each of them.
     #[serde(default)]
     pub regions: Vec<RegionReport>,
+    /// What each width costs each layer's output; empty without low-bit weights and samples.
+    #[serde(default)]
+    pub sensitivities: Vec<Sensitivity>,
+    /// Convolutions that were cut in two of low rank.
+    #[serde(default)]
+    pub factorized: Vec<FactorizedConv>,
     /// Known after [`set_comparison`](Self::set_comparison).
     pub comparison: Option<Comparison>,
 }

@@ -47,6 +47,8 @@ fn report() -> QuantReport {
         layers,
         sizes,
         regions: Vec::new(),
+        sensitivities: Vec::new(),
+        factorized: Vec::new(),
         comparison: None,
     }
 }

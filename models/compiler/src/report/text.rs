@@ -30,6 +30,7 @@ pub(super) fn summary(report: &QuantReport) -> String {
             c.inputs
         );
     }
+    super::factors::lines(&mut out, &report.factorized);
     let (constant, channels) = dead(report);
     if constant > 0 {
         let _ = writeln!(out, "  dead      {constant} of {channels} layer channels never changed in calibration");

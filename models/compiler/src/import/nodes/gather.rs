@@ -106,8 +106,8 @@ pub(super) fn gather(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         let list = list.iter().map(|&i| if i < 0 { i + len } else { i }).collect();
         let name = b.value(index).name.clone();
         index = b.constant(&name, at, Constant::I64(list));
-    } else if b.value(index).dtype != DType::I64 {
-        return refuse(format!("computed indices of type {:?}", b.value(index).dtype), "use int64 indices");
+    } else if !matches!(b.value(index).dtype, DType::I64 | DType::I32) {
+        return refuse(format!("computed indices of type {:?}", b.value(index).dtype), "use int64 or int32 indices");
     }
     b.emit(node, Op::Gather { axis }, vec![Some(x), Some(index)], y)
 }

@@ -1,10 +1,13 @@
 //! ONNX nodes to operators of the graph, one file per family.
 mod builder;
+mod choose;
 mod conv;
 mod elementwise;
 mod gather;
+mod group_norm;
 mod matmul;
 mod movement;
+mod norm;
 mod own_shapes;
 mod pool;
 mod reduce;
@@ -55,9 +58,12 @@ const STANDARD: &[&str] = &[
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "LayerNormalization",
+    "InstanceNormalization",
     "LeakyRelu",
     "Log",
     "MatMul",
@@ -173,7 +179,7 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
         "LSTM" | "GRU" | "RNN" => {
             ("recurrent operators are not supported", "export one time step as MatMul, Add, Sigmoid and Tanh")
         }
-        "LayerNormalization" | "GroupNormalization" | "InstanceNormalization" | "MeanVarianceNormalization" => (
+        "MeanVarianceNormalization" => (
             "fused normalization is not supported",
             "export it decomposed into ReduceMean, Sub, Mul, Sqrt and Div (operator set 16 or lower)",
         ),
@@ -272,6 +278,8 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "MatMulInteger" => matmul::matmul_integer(b, node),
         "Softmax" => reduce::softmax(b, node),
         "BatchNormalization" => reduce::batch_norm(b, node),
+        "LayerNormalization" => norm::layer_norm(b, node),
+        "GroupNormalization" | "InstanceNormalization" => group_norm::group_norm(b, node),
         op if op.starts_with("Reduce") => reduce::reduce(b, node),
         "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Dropout" => movement::reshape(b, node),
         "Transpose" => movement::transpose(b, node),
@@ -281,7 +289,8 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Slice" => gather::slice(b, node),
         "Split" => gather::split(b, node),
         "Gather" => gather::gather(b, node),
-        "Shape" | "Size" | "ConstantOfShape" | "Range" | "Equal" | "Where" => fold_shapes::fold(b, node),
+        "Shape" | "Size" | "ConstantOfShape" | "Range" | "Equal" => fold_shapes::fold(b, node),
+        "Where" => choose::choose(b, node),
         FAKE_QUANT => b.emit_from(node, Op::FakeQuant),
         "DynamicQuantizeLinear" => b.emit_from(node, Op::DynamicQuantizeLinear),
         _ if elementwise::map(b, node)? => Ok(()),

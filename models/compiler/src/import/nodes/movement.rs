@@ -4,7 +4,7 @@ use tract_onnx::pb::NodeProto;
 use super::builder::Builder;
 use super::elementwise::broadcast;
 use super::window::agree;
-use crate::graph::{Binary, Constant, DType, Op};
+use crate::graph::{Binary, Constant, DType, Op, ValueId};
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad, refuse};
 use crate::passes::constants::permutation;
@@ -131,7 +131,7 @@ pub(super) fn expand(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         return bad(format!("{from:?} does not broadcast to {to:?}"));
     }
     if b.value(x).dtype != DType::F32 && !b.value(x).is_constant() {
-        return refuse(format!("Expand of {:?} tensors", b.value(x).dtype), "expand in f32");
+        return repeat(b, node, x, &to, y);
     }
     let n: usize = ones.iter().product();
     if n > 1 << 24 {
@@ -144,4 +144,20 @@ pub(super) fn expand(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     };
     let ones = b.constant("ones", ones, data);
     b.emit(node, Op::Binary { kind: Binary::Mul, clamp: None }, vec![Some(x), Some(ones)], y)
+}
+
+/// Expand of elements that are not f32: each repeated axis gathers its one index so many times.
+fn repeat(b: &mut Builder, node: &NodeProto, x: ValueId, to: &[usize], y: ValueId) -> NodeResult<()> {
+    let from = b.shape(x);
+    let mut shape = [vec![1; to.len().saturating_sub(from.len())], from].concat();
+    let mut last = b.reshape(node, x, shape.clone())?;
+    let axes: Vec<usize> = (0..to.len()).filter(|&axis| shape[axis] != to[axis]).collect();
+    for (i, &axis) in axes.iter().enumerate() {
+        shape[axis] = to[axis];
+        let out = if i + 1 == axes.len() { y } else { b.like(x, shape.clone())? };
+        let zeros = b.constant("zeros", vec![to[axis]], Constant::I64(vec![0; to[axis]]));
+        b.emit(node, Op::Gather { axis }, vec![Some(last), Some(zeros)], out)?;
+        last = out;
+    }
+    if axes.is_empty() { b.emit(node, Op::Reshape, vec![Some(last)], y) } else { Ok(()) }
 }

@@ -14,12 +14,18 @@ use crate::import::twin::Fact;
 pub(super) fn output(b: &mut Builder, node: &NodeProto) -> Option<Vec<(String, Fact)>> {
     let fact = match node.op_type.as_str() {
         "ConstantOfShape" => constant_of_shape(b, node),
+        "GroupNormalization" | "InstanceNormalization" => same(b, node),
         "Range" => range(b, node),
         "Pad" => padded(b, node),
         "Expand" => expanded(b, node),
         _ => return None,
     };
     Some(vec![(node.output[0].clone(), fact.ok()?)])
+}
+
+fn same(b: &mut Builder, node: &NodeProto) -> NodeResult<Fact> {
+    let id = b.required(node, 0)?;
+    Ok(Fact { dtype: b.value(id).dtype, shape: b.shape(id) })
 }
 
 fn constant_of_shape(b: &mut Builder, node: &NodeProto) -> NodeResult<Fact> {

@@ -1,10 +1,13 @@
 //! Oracles: i64 and f64 evaluations written here, never the kernels' own rules.
 mod elementwise;
+mod encoder;
 mod float;
 mod fusing;
 mod integer;
 mod layers;
 mod moves;
+mod norm;
+mod pairs;
 mod pools;
 
 use crate::data::ArrayData;

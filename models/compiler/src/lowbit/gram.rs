@@ -1,0 +1,117 @@
+//! What calibration keeps of a layer's inputs.
+
+use nalgebra::DMatrix;
+
+use super::LowBitError;
+
+/// Rows kept to score outputs on.
+const KEPT: usize = 512;
+
+/// Second moments of a layer's inputs, and some of the inputs.
+#[derive(Clone, Debug)]
+pub struct Gram {
+    k: usize,
+    tokens: usize,
+    /// Σ xᵀx, `[k, k]`, the upper triangle.
+    sums: DMatrix<f64>,
+    pending: Vec<f32>,
+    kept: Vec<f32>,
+    /// Rows to skip between two kept ones; doubles when they are full.
+    stride: usize,
+}
+
+impl Gram {
+    /// Of rows of `k`.
+    pub fn new(k: usize) -> Self {
+        Gram { k, tokens: 0, sums: DMatrix::zeros(k, k), pending: Vec::new(), kept: Vec::new(), stride: 1 }
+    }
+
+    /// Adds rows `[tokens, k]`; rows that are all zero (padding) do not count.
+    ///
+    /// # Errors
+    /// [`LowBitError::Columns`], [`LowBitError::NotFinite`].
+    pub fn add(&mut self, rows: &[f32]) -> Result<(), LowBitError> {
+        if self.k == 0 || !rows.len().is_multiple_of(self.k) {
+            return Err(LowBitError::Columns { found: rows.len(), k: self.k });
+        }
+        if let Some(index) = rows.iter().position(|x| !x.is_finite()) {
+            return Err(LowBitError::NotFinite { index });
+        }
+        for row in rows.chunks(self.k).filter(|row| row.iter().any(|&x| x != 0.0)) {
+            if self.tokens.is_multiple_of(self.stride) {
+                if self.kept.len() >= KEPT * self.k {
+                    let thinned = self.kept.chunks(self.k).step_by(2).flatten().copied().collect();
+                    self.kept = thinned;
+                    self.stride *= 2;
+                }
+                if self.tokens.is_multiple_of(self.stride) {
+                    self.kept.extend_from_slice(row);
+                }
+            }
+            self.tokens += 1;
+            self.pending.extend_from_slice(row);
+        }
+        if self.pending.len() >= 256 * self.k {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let rows = self.pending.len() / self.k.max(1);
+        let x = DMatrix::from_row_iterator(rows, self.k, self.pending.iter().map(|&x| f64::from(x)));
+        self.sums.gemm_tr(1.0, &x, &x, 1.0);
+        self.pending.clear();
+    }
+
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Rows that were added, without those of zeros.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Σ xᵀx.
+    pub fn sums(&mut self) -> &DMatrix<f64> {
+        self.flush();
+        &self.sums
+    }
+
+    /// Mean x² of each column.
+    pub fn mean_squares(&mut self) -> Vec<f32> {
+        let tokens = self.tokens.max(1) as f64;
+        self.sums().diagonal().iter().map(|x| (x / tokens) as f32).collect()
+    }
+
+    /// Rows to score outputs on, `[_, k]`.
+    pub fn kept(&self) -> &[f32] {
+        &self.kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::gaussian;
+    use super::*;
+
+    #[test]
+    fn sums_equal_a_plain_loop_and_rows_of_zeros_do_not_count() {
+        let (k, tokens) = (7, 700);
+        let mut rows = gaussian(tokens * k, 1);
+        rows[3 * k..4 * k].fill(0.0);
+        let mut gram = Gram::new(k);
+        rows.chunks(k * 50).for_each(|part| gram.add(part).expect("fits"));
+        assert_eq!(gram.tokens(), tokens - 1);
+        assert!(gram.kept().len() <= KEPT * k && gram.kept().len() > KEPT * k / 4);
+        let sums = gram.sums().clone();
+        for i in 0..k {
+            for j in 0..k {
+                let want: f64 = rows.chunks(k).map(|row| f64::from(row[i]) * f64::from(row[j])).sum();
+                assert!((sums[(i, j)] - want).abs() < 1e-6 * want.abs().max(1.0));
+            }
+        }
+        assert_eq!(gram.add(&[1.0; 8]), Err(LowBitError::Columns { found: 8, k }));
+    }
+}
