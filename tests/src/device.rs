@@ -5,7 +5,9 @@ use std::path::Path;
 use selvedge::{AlignedBuf, Artifact, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::ArrayData;
+use selvedge_compiler::graph::{Constant, Node, Op, Value};
 use selvedge_compiler::inspect::{Summary, summarize};
+use selvedge_compiler::passes::{FactorForm, FactorRank, FactorizeOptions};
 use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::split::split_weights;
@@ -65,14 +67,54 @@ pub fn zoo() -> Vec<DeviceModel> {
     let int8 = calibrated(&CompileOptions::default());
     let options = CompileOptions { scheme: QuantScheme::f32(), ..CompileOptions::default() };
     let float = compile(digits::ONNX, &options).expect("the zoo model compiles").artifact;
-    vec![digits_model("digits", int8), digits_model("digits_f32", float)]
+    let how = FactorizeOptions { rank: FactorRank::Energy(0.9), form: FactorForm::Spatial };
+    let pairs = calibrated(&CompileOptions { factorize: Some(how), ..CompileOptions::default() });
+    vec![
+        digits_model("digits", int8),
+        digits_model("digits_f32", float),
+        digits_model("digits_norm", normalized()),
+        digits_model("digits_pairs", pairs),
+    ]
+}
+
+/// The digits with a GroupNorm of 4 groups behind each convolution of one group, with constants
+/// nobody trained: for the bits, not for the classes.
+fn normalized() -> Vec<u8> {
+    let options = CompileOptions::default();
+    let mut graph = load(digits::ONNX, &options.import).expect("the zoo model imports");
+    let mut index = 0;
+    while index < graph.nodes.len() {
+        let Op::Conv { groups: 1, layout, clamp, .. } = &mut graph.nodes[index].op else {
+            index += 1;
+            continue;
+        };
+        let op = Op::GroupNorm { groups: 4, epsilon: 1e-3, layout: *layout, clamp: clamp.take() };
+        let y = graph.nodes[index].outputs[0];
+        let value = graph.value(y).clone();
+        let channels = value.shape[3];
+        let mut constant = |name: &str, of: fn(usize) -> f32| {
+            let data = Constant::F32((0..channels).map(of).collect());
+            Some(graph.add_value(Value::constant(format!("{}.{name}", value.name), vec![channels], data)))
+        };
+        let parameters = [constant("gamma", |c| 1.5 - 0.0625 * c as f32), constant("beta", |c| 0.03125 * c as f32)];
+        let between = graph.add_value(Value { name: format!("{}.whole", value.name), ..value });
+        graph.nodes[index].outputs[0] = between;
+        let inputs = [Some(between), parameters[0], parameters[1]].to_vec();
+        let name = format!("{}.norm", graph.nodes[index].name);
+        graph.nodes.insert(index + 1, Node { name, op, inputs, outputs: vec![y] });
+        index += 2;
+    }
+    compile_calibrated(graph, digit_samples(), &options).expect("compiles").artifact
 }
 
 fn calibrated(options: &CompileOptions) -> Vec<u8> {
-    let set = digits::calibration_set();
-    let samples = (0..set.len()).map(|i| Sample::f32([1, 1, digits::HEIGHT, digits::WIDTH], set.image(i).to_vec()));
     let graph = load(digits::ONNX, &options.import).expect("the zoo model imports");
-    compile_calibrated(graph, samples, options).expect("the zoo model compiles").artifact
+    compile_calibrated(graph, digit_samples(), options).expect("the zoo model compiles").artifact
+}
+
+fn digit_samples() -> impl Iterator<Item = Sample> {
+    let set = digits::calibration_set();
+    (0..set.len()).map(move |i| Sample::f32([1, 1, digits::HEIGHT, digits::WIDTH], set.image(i).to_vec()))
 }
 
 fn digits_model(name: &str, artifact: Vec<u8>) -> DeviceModel {

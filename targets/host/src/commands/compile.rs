@@ -8,9 +8,11 @@ use selvedge_compiler::data::{Array, read_array, read_npz};
 use selvedge_compiler::emit::{EmitOptions, Names};
 use selvedge_compiler::graph::Graph;
 use selvedge_compiler::import::ImportOptions;
+use selvedge_compiler::lowbit::{Activations, Width};
 use selvedge_compiler::lower::TargetSpec;
 use selvedge_compiler::plan::{MemoryOptions, Region};
-use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
+use selvedge_compiler::prepare::{Method, PrepareOptions};
+use selvedge_compiler::quantize::{LowBitFormat, QuantScheme, WeightFormat};
 use selvedge_compiler::split::split_weights;
 use selvedge_compiler::{CompileOptions, Compiled, ObserverKind, compile_calibrated, compile_loaded, load};
 use std::path::{Path, PathBuf};
@@ -28,12 +30,37 @@ pub struct Args {
     /// Typical inputs: an array of many entries, FILE.npy or FILE.npz[:KEY]; for several inputs an .npz with one array an input name
     #[arg(long, value_name = "FILE")]
     calibration: Option<String>,
-    /// Weights of layers that the file has not quantized
-    #[arg(long, default_value = "w8", value_parser = ["f32", "w8"])]
+    /// Weights of layers that the file has not quantized; with fewer than 8 bits the first layers and the last keep 8
+    #[arg(long, default_value = "w8", value_parser = ["f32", "w8", "w4", "w3", "w2", "ternary"])]
     weights: String,
+    /// Weights that share a scale, of formats below 8 bits; 0: all of an output channel
+    #[arg(long, default_value = "64", value_parser = ["0", "32", "64", "128"])]
+    group: String,
+    /// How weights of fewer than 8 bits are found: `nearest` codes, a scale and an `offset` a group, or `gptq`
+    /// (needs --calibration, at least as many rows as a layer has columns)
+    #[arg(long, default_value = "nearest", value_parser = ["nearest", "offset", "gptq"])]
+    method: String,
+    /// Give low-bit Dense layers a low-rank branch of this rank (16 to 128) for what their weights lost; needs --calibration
+    #[arg(long, value_name = "R", default_value_t = 0)]
+    low_rank: usize,
+    /// With --low-rank: smooth activations and put the largest singular values of the weights in the branch (SVDQuant)
+    #[arg(long, requires = "low_rank")]
+    svdquant: bool,
+    /// Activations of quantized layers: `auto` (static int8 grids with --calibration, else at run time),
+    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits)
+    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4"])]
+    activations: String,
+    /// Give the first layers and the last the same format as the others
+    #[arg(long)]
+    low_bit_edges: bool,
+    /// Products of two computed matrices (attention), without calibration data: both quantized at run time, or as they are
+    #[arg(long, default_value = "int8", value_parser = ["int8", "f32"])]
+    matmul: String,
     /// How ranges are taken from the calibration data: `minmax` or a percentile such as 99.99
     #[arg(long, default_value = "minmax")]
     observer: String,
+    #[command(flatten)]
+    factorize: super::factorize::Args,
     /// f32 arithmetic: `exact` gives the same bits on every CPU
     #[arg(long, default_value = "exact", value_parser = ["exact"])]
     f32: String,
@@ -141,7 +168,17 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
             }
         },
     };
-    let weights = if args.weights == "f32" { WeightFormat::F32 } else { WeightFormat::W8 };
+    let group =
+        args.group.parse().map_err(|_| Failure::bad(format!("--group {}: give 0, 32, 64 or 128", args.group)))?;
+    let low = |width| WeightFormat::Low(LowBitFormat { width, group });
+    let weights = match args.weights.as_str() {
+        "f32" => WeightFormat::F32,
+        "w4" => low(Width::W4),
+        "w3" => low(Width::W3),
+        "w2" => low(Width::W2),
+        "ternary" => low(Width::T2),
+        _ => WeightFormat::W8,
+    };
     let target = TargetSpec::from_name(&args.target).ok_or_else(|| Failure::bad("unknown target"))?;
     let names = match args.names.as_str() {
         "all" => Names::All,
@@ -156,10 +193,46 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
         }
     };
     let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
+    let low_bit = matches!(weights, WeightFormat::Low(_));
+    let method = match args.method.as_str() {
+        "gptq" => Method::Gptq,
+        "offset" => Method::Asymmetric,
+        _ => Method::Nearest,
+    };
+    let asked = [
+        (method != Method::Nearest, "--method"),
+        (args.low_rank > 0, "--low-rank"),
+        (args.activations == "a4", "--activations a4"),
+    ];
+    if let Some((_, flag)) = asked.iter().find(|(asked, _)| *asked && !low_bit) {
+        return Err(Failure::bad(format!(
+            "{flag} is for weights of fewer than 8 bits; give --weights w4, w3, w2 or ternary"
+        )));
+    }
+    let calibrated = args.calibration.is_some();
+    if !calibrated && (args.low_rank > 0 || method == Method::Gptq) {
+        return Err(Failure::bad("GPTQ and low-rank branches need typical inputs; give --calibration FILE.npz"));
+    }
+    let activations = if args.activations == "a4" { Activations::A4 } else { Activations::A8 };
+    let prepare = (low_bit && (calibrated || method != Method::Nearest)).then_some(PrepareOptions {
+        method,
+        low_rank: args.low_rank,
+        svdquant: args.svdquant,
+        activations,
+    });
     Ok(CompileOptions {
+        prepare,
+        dynamic: args.activations != "auto",
         import: ImportOptions { shapes, ..ImportOptions::default() },
-        scheme: QuantScheme { weights, ..QuantScheme::w8a8() },
+        scheme: QuantScheme {
+            weights,
+            edges_w8: !args.low_bit_edges,
+            activations_a4: args.activations == "a4",
+            int8_matmul: args.matmul == "int8",
+            ..QuantScheme::w8a8()
+        },
         observer,
+        factorize: super::factorize::options(&args.factorize)?,
         target,
         emit: EmitOptions { names },
         memory: memory(args)?,

@@ -3,5 +3,6 @@ pub mod bench;
 pub mod compare;
 pub mod compile;
 pub mod demo;
+pub mod factorize;
 pub mod inspect;
 pub mod run;
