@@ -16,6 +16,7 @@ pub mod inspect;
 mod linalg;
 pub mod lowbit;
 pub mod lower;
+pub mod mixed;
 pub mod passes;
 mod pipeline;
 pub mod plan;

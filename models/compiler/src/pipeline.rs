@@ -7,6 +7,7 @@ use crate::factorized::with_factors;
 use crate::graph::Graph;
 use crate::import::{ImportError, ImportOptions, import_onnx_bytes};
 use crate::lower::{LowerError, LowerOptions, PairRule, TargetSpec, fuse_conv_pairs, lower};
+use crate::mixed::MixedError;
 use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize, split_layers};
 use crate::passes::{FactorizeError, FactorizeOptions};
 use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
@@ -117,6 +118,8 @@ pub enum CompileError {
     Factorize(#[from] FactorizeError),
     #[error("calibration: {0}")]
     Calibrate(#[from] CalibrateError),
+    #[error("choosing widths: {0}")]
+    Mixed(#[from] MixedError),
     #[error("preparing weights: {0}")]
     Prepare(#[from] PrepareError),
     #[error("quantization: {0}")]
@@ -195,7 +198,7 @@ fn compile_sampled(
     Ok(compiled)
 }
 
-fn ranges_of(
+pub(crate) fn ranges_of(
     graph: &Graph,
     samples: impl IntoIterator<Item = Sample>,
     options: &CompileOptions,

@@ -27,6 +27,8 @@ struct Cli {
 enum Command {
     /// Compile an ONNX model to an artifact
     Compile(Box<commands::compile::Args>),
+    /// Make one version of an elastic artifact, as a device does at load
+    Select(commands::low_bit::SelectArgs),
     /// Show an artifact's ops, flash, arena and memory map
     Inspect(commands::inspect::Args),
     /// Run an artifact on inputs from files
@@ -42,6 +44,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result: Result<(), Failure> = match Cli::parse().command {
         Command::Compile(args) => commands::compile::run(&args),
+        Command::Select(args) => commands::low_bit::select(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Compare(args) => commands::compare::run(&args),

@@ -61,6 +61,7 @@ impl QuantReport {
             sizes,
             regions: Vec::new(),
             sensitivities: Vec::new(),
+            frontier: Vec::new(),
             factorized: Vec::new(),
             comparison: None,
         }

@@ -1,7 +1,7 @@
 //! The report as one HTML page without external parts.
 
 use super::hints::dead;
-use super::svg::{chart, shorten};
+use super::svg::{chart, plot, shorten};
 use super::{Execution, LayerReport, QuantReport, bytes, count};
 use std::fmt::Write;
 
@@ -68,12 +68,34 @@ pub(super) fn page(report: &QuantReport) -> String {
     }
     super::factors::table(&mut out, &report.factorized);
     table(&mut out, report);
+    frontier(&mut out, report);
     sensitivities(&mut out, report);
     out.push_str(
         "<footer>SNR is 10·log10(Σ reference² / Σ error²) in dB: 20 dB is an error of 10 %, 40 dB of 1 %. \
          Grids are the real values that the codes −128 and 127 stand for.</footer>\n</body>\n</html>\n",
     );
     out
+}
+
+/// Models of uniform widths and mixtures, as a plot and a table.
+fn frontier(out: &mut String, report: &QuantReport) {
+    if report.frontier.is_empty() {
+        return;
+    }
+    let _ = write!(out, "<h2>Size against loss: uniform widths and mixtures</h2>\n{}", plot(&report.frontier));
+    out.push_str("<div class=\"wide\"><table><tr><th>model</th><th>bytes</th><th>µs here</th><th>SNR, dB</th><th>same top-1</th></tr>\n");
+    for point in &report.frontier {
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{:.0}</td><td>{:.1}</td><td>{:.1} %</td></tr>",
+            escape(&point.name),
+            bytes(point.bytes),
+            point.micros,
+            point.snr_db,
+            point.agreement * 100.0
+        );
+    }
+    out.push_str("</table></div>\n");
 }
 
 /// What each width costs each layer.

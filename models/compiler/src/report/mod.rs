@@ -110,6 +110,9 @@ pub struct QuantReport {
     /// Where the arena lies in two memories, each of them.
     #[serde(default)]
     pub regions: Vec<RegionReport>,
+    /// Sizes, times and losses of uniform widths and of mixtures; empty where widths were given.
+    #[serde(default)]
+    pub frontier: Vec<FrontierPoint>,
     /// What each width costs each layer's output; empty without low-bit weights and samples.
     #[serde(default)]
     pub sensitivities: Vec<Sensitivity>,
@@ -118,6 +121,23 @@ pub struct QuantReport {
     pub factorized: Vec<FactorizedConv>,
     /// Known after [`set_comparison`](Self::set_comparison).
     pub comparison: Option<Comparison>,
+}
+
+/// A model that was compiled and measured while widths were chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontierPoint {
+    /// A width, or a mixture's number.
+    pub name: String,
+    pub mixed: bool,
+    /// Of the artifact.
+    pub bytes: usize,
+    /// Of a run on the machine that compiled.
+    pub micros: f64,
+    /// At the outputs.
+    #[serde(with = "decibels")]
+    pub snr_db: f64,
+    /// Share of rows of the first output with the float model's largest element.
+    pub agreement: f64,
 }
 
 impl QuantReport {

@@ -1,7 +1,7 @@
-//! A bar chart of SNR per layer.
+//! A bar chart of SNR per layer, and a plot of loss over size.
 
-use super::QuantReport;
 use super::html::escape;
+use super::{FrontierPoint, QuantReport};
 use std::fmt::Write;
 
 const ROW: usize = 18;
@@ -61,6 +61,60 @@ pub(super) fn chart(report: &QuantReport) -> String {
 }
 
 /// The end of a long name: it tells layers apart.
+/// SNR over bytes of artifacts: uniform widths as squares, mixtures as a line.
+pub(super) fn plot(points: &[FrontierPoint]) -> String {
+    const WIDTH: f64 = 640.0;
+    const HEIGHT: f64 = 300.0;
+    const EDGE: f64 = 48.0;
+    let finite = |p: &FrontierPoint| p.snr_db.clamp(-20.0, 120.0);
+    let span = |of: &dyn Fn(&FrontierPoint) -> f64| {
+        points.iter().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)))
+    };
+    let (left, right) = span(&|p| p.bytes as f64);
+    let (bottom, top) = span(&finite);
+    let x = |p: &FrontierPoint| EDGE + (p.bytes as f64 - left) / (right - left).max(1.0) * (WIDTH - 2.0 * EDGE);
+    let y = |p: &FrontierPoint| HEIGHT - EDGE - (finite(p) - bottom) / (top - bottom).max(1e-9) * (HEIGHT - 2.0 * EDGE);
+    let mut mixtures: Vec<&FrontierPoint> = points.iter().filter(|p| p.mixed && p.name != "chosen").collect();
+    mixtures.sort_by_key(|p| p.bytes);
+    let line: Vec<String> = mixtures.iter().map(|p| format!("{:.1},{:.1}", x(p), y(p))).collect();
+    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"SNR over artifact bytes\">");
+    let _ =
+        write!(out, "<polyline points=\"{}\" fill=\"none\" stroke=\"#2f855a\" stroke-width=\"2\"/>", line.join(" "));
+    for p in points {
+        let (cx, cy) = (x(p), y(p));
+        let mark = match (p.mixed, p.name == "chosen") {
+            (_, true) => format!(
+                "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"7\" fill=\"none\" stroke=\"#c53030\" stroke-width=\"2\"/>"
+            ),
+            (true, _) => format!("<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"4\" fill=\"#2f855a\"/>"),
+            (false, _) => format!(
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"8\" height=\"8\" fill=\"#b7791f\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                cx - 4.0,
+                cy - 4.0,
+                cx + 8.0,
+                cy + 14.0,
+                escape(&p.name)
+            ),
+        };
+        let _ = write!(out, "{mark}");
+    }
+    let _ = write!(
+        out,
+        "<text class=\"tick\" x=\"{EDGE}\" y=\"{:.0}\">{} bytes</text><text class=\"tick\" x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{} bytes</text>",
+        HEIGHT - 8.0,
+        left,
+        WIDTH - EDGE,
+        HEIGHT - 8.0,
+        right
+    );
+    let _ = writeln!(
+        out,
+        "<text class=\"tick\" x=\"4\" y=\"20\">{top:.0} dB</text><text class=\"tick\" x=\"4\" y=\"{:.0}\">{bottom:.0} dB</text></svg>",
+        HEIGHT - EDGE
+    );
+    out
+}
+
 pub(super) fn shorten(name: &str) -> String {
     let name = name.split(';').next().unwrap_or(name);
     let chars: Vec<char> = name.chars().collect();

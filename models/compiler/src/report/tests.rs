@@ -48,6 +48,7 @@ fn report() -> QuantReport {
         sizes,
         regions: Vec::new(),
         sensitivities: Vec::new(),
+        frontier: Vec::new(),
         factorized: Vec::new(),
         comparison: None,
     }

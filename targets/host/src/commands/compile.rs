@@ -1,18 +1,19 @@
 //! `selvedge compile`: an ONNX model becomes an artifact and a report.
 
+use super::low_bit::LowBitArgs;
 use crate::error::Failure;
 use crate::progress;
 use crate::table::thousands;
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, read_array, read_npz};
+use selvedge_compiler::elastic::compile_elastic;
 use selvedge_compiler::emit::{EmitOptions, Names};
 use selvedge_compiler::graph::Graph;
 use selvedge_compiler::import::ImportOptions;
-use selvedge_compiler::lowbit::{Activations, Width};
 use selvedge_compiler::lower::TargetSpec;
+use selvedge_compiler::mixed::compile_mixed;
 use selvedge_compiler::plan::{MemoryOptions, Region};
-use selvedge_compiler::prepare::{Method, PrepareOptions};
-use selvedge_compiler::quantize::{LowBitFormat, QuantScheme, WeightFormat};
+use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::split::split_weights;
 use selvedge_compiler::{CompileOptions, Compiled, ObserverKind, compile_calibrated, compile_loaded, load};
 use std::path::{Path, PathBuf};
@@ -30,29 +31,8 @@ pub struct Args {
     /// Typical inputs: an array of many entries, FILE.npy or FILE.npz[:KEY]; for several inputs an .npz with one array an input name
     #[arg(long, value_name = "FILE")]
     calibration: Option<String>,
-    /// Weights of layers that the file has not quantized; with fewer than 8 bits the first layers and the last keep 8
-    #[arg(long, default_value = "w8", value_parser = ["f32", "w8", "w4", "w3", "w2", "ternary"])]
-    weights: String,
-    /// Weights that share a scale, of formats below 8 bits; 0: all of an output channel
-    #[arg(long, default_value = "64", value_parser = ["0", "32", "64", "128"])]
-    group: String,
-    /// How weights of fewer than 8 bits are found: `nearest` codes, a scale and an `offset` a group, or `gptq`
-    /// (needs --calibration, at least as many rows as a layer has columns)
-    #[arg(long, default_value = "nearest", value_parser = ["nearest", "offset", "gptq"])]
-    method: String,
-    /// Give low-bit Dense layers a low-rank branch of this rank (16 to 128) for what their weights lost; needs --calibration
-    #[arg(long, value_name = "R", default_value_t = 0)]
-    low_rank: usize,
-    /// With --low-rank: smooth activations and put the largest singular values of the weights in the branch (SVDQuant)
-    #[arg(long, requires = "low_rank")]
-    svdquant: bool,
-    /// Activations of quantized layers: `auto` (static int8 grids with --calibration, else at run time),
-    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits)
-    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4"])]
-    activations: String,
-    /// Give the first layers and the last the same format as the others
-    #[arg(long)]
-    low_bit_edges: bool,
+    #[command(flatten)]
+    low_bit: LowBitArgs,
     /// Products of two computed matrices (attention), without calibration data: both quantized at run time, or as they are
     #[arg(long, default_value = "int8", value_parser = ["int8", "f32"])]
     matmul: String,
@@ -101,7 +81,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let graph = load(&bytes, &options.import).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
     let samples = args.calibration.as_deref().map(|spec| samples(spec, &graph)).transpose()?;
     let compared = samples.as_ref().map(|s| s.iter().take(COMPARED).cloned().collect::<Vec<_>>());
-    let mut compiled = compile_with_progress(graph, samples, &options).map_err(|e| e.prefixed(&name))?;
+    if !args.low_bit.elastic.is_empty() {
+        return elastic(args, &graph, samples, &options).map_err(|e| e.prefixed(&name));
+    }
+    let mut compiled = match args.low_bit.mixed()? {
+        Some(mixed) => {
+            let bar = progress::bar(0, "choosing widths");
+            let chosen = compile_mixed(graph, samples.as_deref().unwrap_or_default(), &options, &mixed);
+            bar.finish_and_clear();
+            chosen.map_err(|e| Failure::bad(e).prefixed(&name))?
+        }
+        None => compile_with_progress(graph, samples, &options).map_err(|e| e.prefixed(&name))?,
+    };
     if let Some(samples) = compared {
         let bar = progress::bar(samples.len(), "comparing");
         let comparison = compiled.compare(samples.into_iter().inspect(|_| bar.inc(1)));
@@ -116,6 +107,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         write(path, compiled.report.to_html().as_bytes())?;
     }
     print!("{}", summary(&args.output.display().to_string(), &compiled));
+    Ok(())
+}
+
+/// Writes an elastic artifact and says what it holds.
+fn elastic(args: &Args, graph: &Graph, samples: Option<Vec<Sample>>, options: &CompileOptions) -> Result<(), Failure> {
+    let made = compile_elastic(graph, samples, options, &args.low_bit.versions()?).map_err(Failure::bad)?;
+    write(&args.output, &made.bytes)?;
+    for (name, version) in &made.versions {
+        let sizes = (version.artifact.len() as u64, version.plan.arena_bytes as u64);
+        println!("{name:10} {:>12} bytes of flash, {:>10} bytes of arena", thousands(sizes.0), thousands(sizes.1));
+    }
+    let alone: usize = made.versions.iter().map(|(_, version)| version.artifact.len()).sum();
+    println!(
+        "{}: {} bytes for all versions ({} one by one); `selvedge select` makes one",
+        args.output.display(),
+        thousands(made.bytes.len() as u64),
+        thousands(alone as u64)
+    );
     Ok(())
 }
 
@@ -168,17 +177,6 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
             }
         },
     };
-    let group =
-        args.group.parse().map_err(|_| Failure::bad(format!("--group {}: give 0, 32, 64 or 128", args.group)))?;
-    let low = |width| WeightFormat::Low(LowBitFormat { width, group });
-    let weights = match args.weights.as_str() {
-        "f32" => WeightFormat::F32,
-        "w4" => low(Width::W4),
-        "w3" => low(Width::W3),
-        "w2" => low(Width::W2),
-        "ternary" => low(Width::T2),
-        _ => WeightFormat::W8,
-    };
     let target = TargetSpec::from_name(&args.target).ok_or_else(|| Failure::bad("unknown target"))?;
     let names = match args.names.as_str() {
         "all" => Names::All,
@@ -193,44 +191,9 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
         }
     };
     let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
-    let low_bit = matches!(weights, WeightFormat::Low(_));
-    let method = match args.method.as_str() {
-        "gptq" => Method::Gptq,
-        "offset" => Method::Asymmetric,
-        _ => Method::Nearest,
-    };
-    let asked = [
-        (method != Method::Nearest, "--method"),
-        (args.low_rank > 0, "--low-rank"),
-        (args.activations == "a4", "--activations a4"),
-    ];
-    if let Some((_, flag)) = asked.iter().find(|(asked, _)| *asked && !low_bit) {
-        return Err(Failure::bad(format!(
-            "{flag} is for weights of fewer than 8 bits; give --weights w4, w3, w2 or ternary"
-        )));
-    }
-    let calibrated = args.calibration.is_some();
-    if !calibrated && (args.low_rank > 0 || method == Method::Gptq) {
-        return Err(Failure::bad("GPTQ and low-rank branches need typical inputs; give --calibration FILE.npz"));
-    }
-    let activations = if args.activations == "a4" { Activations::A4 } else { Activations::A8 };
-    let prepare = (low_bit && (calibrated || method != Method::Nearest)).then_some(PrepareOptions {
-        method,
-        low_rank: args.low_rank,
-        svdquant: args.svdquant,
-        activations,
-    });
-    Ok(CompileOptions {
-        prepare,
-        dynamic: args.activations != "auto",
+    let mut options = CompileOptions {
         import: ImportOptions { shapes, ..ImportOptions::default() },
-        scheme: QuantScheme {
-            weights,
-            edges_w8: !args.low_bit_edges,
-            activations_a4: args.activations == "a4",
-            int8_matmul: args.matmul == "int8",
-            ..QuantScheme::w8a8()
-        },
+        scheme: QuantScheme { int8_matmul: args.matmul == "int8", ..QuantScheme::w8a8() },
         observer,
         factorize: super::factorize::options(&args.factorize)?,
         target,
@@ -239,7 +202,9 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
         stage_weights,
         weights_file: args.weights_file.as_ref().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned())),
         ..CompileOptions::default()
-    })
+    };
+    args.low_bit.apply(&mut options, args.calibration.is_some())?;
+    Ok(options)
 }
 
 /// Writes the artifact, or its head and its weights.
@@ -268,7 +233,7 @@ fn memory(args: &Args) -> Result<MemoryOptions, Failure> {
 }
 
 /// A number of bytes: `65536`, `64K` or `1M` (powers of 1024).
-fn bytes(text: &str) -> Option<usize> {
+pub fn bytes(text: &str) -> Option<usize> {
     let unit = match text.trim_end_matches(|c: char| !c.is_ascii_digit()) {
         digits if digits.len() == text.len() => 1,
         digits => match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {

@@ -5,4 +5,5 @@ pub mod compile;
 pub mod demo;
 pub mod factorize;
 pub mod inspect;
+pub mod low_bit;
 pub mod run;

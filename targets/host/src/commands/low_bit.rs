@@ -1,0 +1,208 @@
+//! Flags about widths of weights, and `selvedge select`.
+
+use super::compile::bytes;
+use crate::error::Failure;
+use crate::table::thousands;
+use selvedge::AlignedBuf;
+use selvedge::elastic::Elastic;
+use selvedge_compiler::CompileOptions;
+use selvedge_compiler::lowbit::{Activations, Width};
+use selvedge_compiler::mixed::{MixedOptions, Search};
+use selvedge_compiler::prepare::{Method, PrepareOptions};
+use selvedge_compiler::quantize::{LowBitFormat, QuantScheme, WeightFormat};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct LowBitArgs {
+    /// Weights of layers that the file has not quantized; with fewer than 8 bits the first layers and the last keep 8;
+    /// `auto` chooses a width for each layer (needs --calibration and a budget)
+    #[arg(long, default_value = "w8", value_parser = ["f32", "w8", "w4", "w3", "w2", "ternary", "auto"])]
+    pub weights: String,
+    /// Weights that share a scale, of formats below 8 bits; 0: all of an output channel
+    #[arg(long, default_value = "64", value_parser = ["0", "32", "64", "128"])]
+    group: String,
+    /// How weights of fewer than 8 bits are found: `nearest` codes, a scale and an `offset` a group, or `gptq`
+    /// (needs --calibration, at least as many rows as a layer has columns)
+    #[arg(long, default_value = "nearest", value_parser = ["nearest", "offset", "gptq"])]
+    method: String,
+    /// Give low-bit Dense layers a low-rank branch of this rank (16 to 128) for what their weights lost; needs --calibration
+    #[arg(long, value_name = "R", default_value_t = 0)]
+    low_rank: usize,
+    /// With --low-rank: smooth activations and put the largest singular values of the weights in the branch (SVDQuant)
+    #[arg(long, requires = "low_rank")]
+    svdquant: bool,
+    /// Activations of quantized layers: `auto` (static int8 grids with --calibration, else at run time),
+    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits)
+    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4"])]
+    activations: String,
+    /// Give the first layers and the last the same format as the others
+    #[arg(long)]
+    low_bit_edges: bool,
+    /// With --weights auto: bytes the artifact may take
+    #[arg(long, value_name = "BYTES")]
+    budget_bytes: Option<String>,
+    /// With --weights auto: microseconds a run may take on this machine
+    #[arg(long, value_name = "US")]
+    budget_us: Option<f64>,
+    /// With --weights auto: percent of the samples whose largest output has to be the float model's; the smallest
+    /// model that reaches it is chosen
+    #[arg(long, value_name = "PERCENT")]
+    min_agreement: Option<f64>,
+    /// With --weights auto: how widths are searched
+    #[arg(long, default_value = "knapsack", value_parser = ["knapsack", "genetic"])]
+    search: String,
+    /// Write an elastic artifact: one file that holds these versions (w8, w4, w3, w2, ternary), of which a device makes one
+    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',', conflicts_with_all = ["low_rank", "weights"])]
+    pub elastic: Vec<String>,
+}
+
+impl LowBitArgs {
+    fn group(&self) -> Result<usize, Failure> {
+        self.group.parse().map_err(|_| Failure::bad(format!("--group {}: give 0, 32, 64 or 128", self.group)))
+    }
+
+    fn format(&self, name: &str) -> Result<Option<WeightFormat>, Failure> {
+        let group = self.group()?;
+        let low = |width, group| WeightFormat::Low(LowBitFormat { width, group });
+        Ok(Some(match name {
+            "f32" => WeightFormat::F32,
+            "w8" => WeightFormat::W8,
+            "w4" | "auto" => low(Width::W4, group),
+            "w3" => low(Width::W3, group),
+            "w2" => low(Width::W2, group),
+            // Ternary rows have one scale, as they are trained.
+            "ternary" => low(Width::T2, 0),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Widths of an elastic artifact, by name.
+    pub fn versions(&self) -> Result<Vec<(String, WeightFormat)>, Failure> {
+        let of = |name: &String| match self.format(name)? {
+            Some(format) if name != "f32" && name != "auto" => Ok((name.clone(), format)),
+            _ => Err(Failure::bad(format!("--elastic {name}: give widths out of w8, w4, w3, w2, ternary"))),
+        };
+        self.elastic.iter().map(of).collect()
+    }
+
+    /// The budget of `--weights auto`.
+    pub fn mixed(&self) -> Result<Option<MixedOptions>, Failure> {
+        let asked = self.budget_bytes.is_some() || self.budget_us.is_some() || self.min_agreement.is_some();
+        if self.weights != "auto" {
+            return match asked {
+                true => Err(Failure::bad("budgets are for --weights auto")),
+                false => Ok(None),
+            };
+        }
+        if !asked {
+            return Err(Failure::bad("--weights auto needs --budget-bytes, --budget-us or --min-agreement"));
+        }
+        let size = |text: &String| {
+            bytes(text).ok_or_else(|| Failure::bad(format!("--budget-bytes {text}: give bytes, as in 64K")))
+        };
+        if let Some(percent) = self.min_agreement.filter(|p| !(0.0..=100.0).contains(p)) {
+            return Err(Failure::bad(format!("--min-agreement {percent}: give percent, 0 to 100")));
+        }
+        Ok(Some(MixedOptions {
+            bytes: self.budget_bytes.as_ref().map(size).transpose()?,
+            micros: self.budget_us,
+            agreement: self.min_agreement.map(|percent| percent / 100.0),
+            search: if self.search == "genetic" { Search::Genetic } else { Search::Knapsack },
+            group: self.group()?,
+        }))
+    }
+
+    /// Puts the flags into `options`.
+    pub fn apply(&self, options: &mut CompileOptions, calibrated: bool) -> Result<(), Failure> {
+        let weights = self.format(&self.weights)?.unwrap_or(WeightFormat::W8);
+        let low_bit = matches!(weights, WeightFormat::Low(_));
+        let method = match self.method.as_str() {
+            "gptq" => Method::Gptq,
+            "offset" => Method::Asymmetric,
+            _ => Method::Nearest,
+        };
+        let asked = [
+            (method != Method::Nearest, "--method"),
+            (self.low_rank > 0, "--low-rank"),
+            (self.activations == "a4", "--activations a4"),
+        ];
+        if let Some((_, flag)) = asked.iter().find(|(asked, _)| *asked && !low_bit) {
+            return Err(Failure::bad(format!(
+                "{flag} is for weights of fewer than 8 bits; give --weights w4, w3, w2 or ternary"
+            )));
+        }
+        if !calibrated && (self.low_rank > 0 || method == Method::Gptq || self.weights == "auto") {
+            return Err(Failure::bad(
+                "--weights auto, GPTQ and low-rank branches need typical inputs; give --calibration FILE.npz",
+            ));
+        }
+        let activations = if self.activations == "a4" { Activations::A4 } else { Activations::A8 };
+        options.prepare = (low_bit && (calibrated || method != Method::Nearest)).then_some(PrepareOptions {
+            method,
+            low_rank: self.low_rank,
+            svdquant: self.svdquant,
+            activations,
+        });
+        options.dynamic = self.activations != "auto";
+        let scheme = std::mem::replace(&mut options.scheme, QuantScheme::w8a8());
+        options.scheme =
+            QuantScheme { weights, edges_w8: !self.low_bit_edges, activations_a4: self.activations == "a4", ..scheme };
+        Ok(())
+    }
+}
+
+#[derive(clap::Args)]
+pub struct SelectArgs {
+    /// Elastic artifact
+    model: PathBuf,
+    /// The version to make; without it and --budget-bytes they are listed
+    #[arg(long, value_name = "NAME", conflicts_with = "budget_bytes")]
+    version: Option<String>,
+    /// Make the largest version that fits these bytes together with its arena
+    #[arg(long, value_name = "BYTES")]
+    budget_bytes: Option<String>,
+    /// Artifact to write
+    #[arg(short, long, value_name = "OUT.slvg")]
+    output: Option<PathBuf>,
+}
+
+/// Makes one artifact of an elastic one, as a device does at load.
+pub fn select(args: &SelectArgs) -> Result<(), Failure> {
+    let name = args.model.display();
+    let file = std::fs::read(&args.model).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    let file = AlignedBuf::from(&file[..]);
+    let elastic = Elastic::parse(&file).map_err(|e| {
+        Failure::bad(format!("{name}: no elastic artifact ({e}); `selvedge compile --elastic w8,w4` makes one"))
+    })?;
+    elastic.verify_digest().map_err(|e| Failure::bad(format!("{name}: {e}; copy the file again")))?;
+    let chosen = match (&args.version, &args.budget_bytes) {
+        (Some(version), _) => Some(elastic.find(version).ok_or_else(|| {
+            let names: Vec<&str> = (0..elastic.count()).filter_map(|i| Some(elastic.version(i)?.name)).collect();
+            Failure::bad(format!("--version {version}: {name} has {}", names.join(", ")))
+        })?),
+        (None, Some(text)) => {
+            let budget =
+                bytes(text).ok_or_else(|| Failure::bad(format!("--budget-bytes {text}: give bytes, as in 64K")))?;
+            Some(elastic.fitting(budget).ok_or_else(|| Failure::bad(format!("no version fits {budget} bytes")))?)
+        }
+        (None, None) => None,
+    };
+    let Some(index) = chosen else {
+        for version in (0..elastic.count()).filter_map(|i| elastic.version(i)) {
+            println!(
+                "{:10} {:>12} bytes of flash, {:>10} bytes of arena",
+                version.name,
+                thousands(version.artifact_bytes as u64),
+                thousands(version.arena_bytes as u64)
+            );
+        }
+        return Ok(());
+    };
+    let output = args.output.as_ref().ok_or_else(|| Failure::bad("give -o OUT.slvg for the artifact"))?;
+    let version = elastic.version(index).ok_or_else(|| Failure::bad(format!("{name}: a version is damaged")))?;
+    let mut memory = AlignedBuf::zeroed(version.artifact_bytes);
+    let made = elastic.make(index, &mut memory).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    std::fs::write(output, &*made).map_err(|e| Failure::bad(format!("{}: {e}", output.display())))?;
+    println!("{}: {}, {} bytes", output.display(), version.name, thousands(version.artifact_bytes as u64));
+    Ok(())
+}
