@@ -202,7 +202,7 @@ pub fn select(args: &SelectArgs) -> Result<(), Failure> {
     let version = elastic.version(index).ok_or_else(|| Failure::bad(format!("{name}: a version is damaged")))?;
     let mut memory = AlignedBuf::zeroed(version.artifact_bytes);
     let made = elastic.make(index, &mut memory).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
-    std::fs::write(output, &*made).map_err(|e| Failure::bad(format!("{}: {e}", output.display())))?;
+    std::fs::write(output, made).map_err(|e| Failure::bad(format!("{}: {e}", output.display())))?;
     println!("{}: {}, {} bytes", output.display(), version.name, thousands(version.artifact_bytes as u64));
     Ok(())
 }
