@@ -4,9 +4,11 @@
 //! [`import`] → [`passes`] → [`calibrate`] → [`quantize`] → [`lower`] → [`plan`] → [`emit`].
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 pub mod calibrate;
 pub mod compare;
 pub mod data;
+pub mod decode;
 pub mod elastic;
 pub mod emit;
 mod factorized;

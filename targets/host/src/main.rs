@@ -29,6 +29,9 @@ enum Command {
     Compile(Box<commands::compile::Args>),
     /// Make one version of an elastic artifact, as a device does at load
     Select(commands::low_bit::SelectArgs),
+    /// Attach LoRA adapters to an artifact, and detach them
+    #[command(subcommand)]
+    Adapter(commands::adapter::Args),
     /// Show an artifact's ops, flash, arena and memory map
     Inspect(commands::inspect::Args),
     /// Run an artifact on inputs from files
@@ -45,6 +48,7 @@ fn main() -> std::process::ExitCode {
     let result: Result<(), Failure> = match Cli::parse().command {
         Command::Compile(args) => commands::compile::run(&args),
         Command::Select(args) => commands::low_bit::select(&args),
+        Command::Adapter(args) => commands::adapter::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Compare(args) => commands::compare::run(&args),

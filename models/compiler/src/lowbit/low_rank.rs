@@ -29,6 +29,11 @@ pub enum Correction<'a> {
 const OVERSAMPLING: usize = 10;
 const POWER_ITERATIONS: usize = 4;
 
+/// Inputs from which on the largest value seen is taken for the largest there is, and the deviations
+/// that are kept room for with fewer.
+const ENOUGH_INPUTS: usize = 512;
+const FEW_INPUTS_DEVIATIONS: f32 = 4.5;
+
 /// The best branch of `rank` for the matrix `error`, `[n, k]`.
 ///
 /// # Errors
@@ -144,9 +149,14 @@ impl Branch {
         // Each component fills int8.
         let largest = |j: usize| {
             let seen = t.column(j).iter().fold(0f32, |max, t| t.abs().max(max));
-            // Without inputs: three times the value of inputs that are independent and large.
+            if tokens >= ENOUGH_INPUTS {
+                return seen * 1.05;
+            }
+            // Few inputs do not show the largest value; without any: three times the value of inputs
+            // that are independent and large.
+            let rms = (t.column(j).norm_squared() / tokens.max(1) as f32).sqrt();
             let norm = self.down[j * k..(j + 1) * k].iter().map(|v| v * v).sum::<f32>().sqrt();
-            if tokens == 0 { norm * 127.0 } else { seen * 1.05 }
+            if tokens == 0 { norm * 127.0 } else { (seen * 1.05).max(FEW_INPUTS_DEVIATIONS * rms) }
         };
         let units: Vec<f32> =
             (0..rank).map(|j| Some(largest(j) / 127.0).filter(|u| u.is_normal()).unwrap_or(1.0)).collect();

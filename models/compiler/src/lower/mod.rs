@@ -4,7 +4,7 @@
 //! step is an integer step when its data inputs and its output have grids;
 //! otherwise it runs in f32 between Dequantize (shared by all readers) and Quantize.
 mod blocks;
-mod branches;
+pub(crate) mod branches;
 mod compact;
 mod concat;
 mod context;
@@ -24,7 +24,7 @@ mod low_bit;
 mod movement;
 mod norm;
 mod pairs;
-mod pool;
+pub(crate) mod pool;
 mod pool2d;
 mod reduce;
 pub mod requant;

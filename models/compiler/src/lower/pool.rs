@@ -25,6 +25,11 @@ impl WeightPool {
         WeightPool { staged, ..Self::default() }
     }
 
+    /// A pool that grows behind bytes which stay as they are; nothing of them is shared.
+    pub fn after(bytes: Vec<u8>) -> Self {
+        WeightPool { bytes, ..Self::default() }
+    }
+
     /// Where the block that grows starts.
     pub fn open(&self) -> usize {
         self.open

@@ -1,4 +1,5 @@
 //! One file a subcommand.
+pub mod adapter;
 pub mod bench;
 pub mod compare;
 pub mod compile;

@@ -76,7 +76,7 @@ fn name(artifact: &Artifact<'_>, output: usize) -> String {
 }
 
 /// Files to inputs: by name where NAME=FILE is given, else by position.
-fn feeds(specs: &[String], artifact: &Artifact<'_>) -> Result<Vec<Feed>, Failure> {
+pub fn feeds(specs: &[String], artifact: &Artifact<'_>) -> Result<Vec<Feed>, Failure> {
     let inputs = artifact.inputs();
     let names: Vec<String> = inputs
         .iter()
