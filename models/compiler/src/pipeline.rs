@@ -13,7 +13,7 @@ use crate::passes::{FactorizeError, FactorizeOptions};
 use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
 use crate::prepare::{PrepareError, PrepareOptions, prepare};
 use crate::program::Program;
-use crate::quantize::{QuantScheme, QuantizeError, quantize};
+use crate::quantize::{QuantScheme, QuantizeError, pack_narrow_weights, quantize};
 use crate::report::QuantReport;
 use crate::simulate::{SimMode, Simulator};
 
@@ -220,6 +220,9 @@ pub(crate) fn compile_graph(
     } else {
         Default::default()
     };
+    if !options.scheme.elastic {
+        pack_narrow_weights(&mut quantized);
+    }
     let lowering = LowerOptions { fuse: options.fuse, simulate: false, stage: options.stage_weights.is_some() };
     let program = match options.stage_weights {
         None => lower(&quantized, &options.target, &lowering),

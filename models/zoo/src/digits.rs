@@ -24,6 +24,93 @@ pub const ONNX: &[u8] = include_bytes!("../digits/digits.onnx");
 /// spatial form. Inputs and outputs as those of [`ONNX`].
 pub const TRP_ONNX: &[u8] = include_bytes!("../digits/digits_trp.onnx");
 
+/// The network trained with few bits: `digits/train_qat.py`.
+#[derive(Clone, Copy, Debug)]
+pub struct QatNet {
+    /// Name: `lsq4` (4-bit weights and activations), `lsq3` (3-bit), `ternary` (ternary weights, 8-bit activations).
+    pub name: &'static str,
+    /// ONNX with QuantizeLinear and DequantizeLinear; inputs and outputs as those of [`ONNX`].
+    pub onnx: &'static [u8],
+    /// The greatest code of activations between the layers.
+    pub greatest_code: u8,
+    /// Test images that ONNX Runtime classifies correctly, as they are and under each [`Shift`].
+    pub correct: [usize; 5],
+    golden: &'static [u8],
+}
+
+impl QatNet {
+    /// ONNX Runtime's logits for the first [`GOLDEN_IMAGES`] images of [`test_set`].
+    pub fn golden_logits(&self) -> impl ExactSizeIterator<Item = [f32; CLASSES]> + use<> {
+        self.golden.as_chunks::<{ 4 * CLASSES }>().0.iter().map(logits)
+    }
+}
+
+/// The networks trained with few bits.
+pub const QAT: [QatNet; 3] = [
+    QatNet {
+        name: "lsq4",
+        onnx: include_bytes!("../digits/digits_lsq4.onnx"),
+        greatest_code: 15,
+        correct: [447, 438, 444, 441, 442],
+        golden: include_bytes!("../digits/golden_lsq4.bin"),
+    },
+    QatNet {
+        name: "lsq3",
+        onnx: include_bytes!("../digits/digits_lsq3.onnx"),
+        greatest_code: 7,
+        correct: [443, 437, 434, 443, 434],
+        golden: include_bytes!("../digits/golden_lsq3.bin"),
+    },
+    QatNet {
+        name: "ternary",
+        onnx: include_bytes!("../digits/digits_ternary.onnx"),
+        greatest_code: 255,
+        correct: [444, 433, 440, 435, 441],
+        golden: include_bytes!("../digits/golden_ternary.bin"),
+    },
+];
+
+/// What happened to the test images before a network saw them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shift {
+    Plain,
+    /// Turned by 15 degrees.
+    Turned,
+    /// Turned by 15 degrees the other way.
+    TurnedBack,
+    /// 0.15 added to every pixel.
+    Brighter,
+    /// 0.15 subtracted from every pixel.
+    Darker,
+}
+
+/// Steps of the shifted images' pixels in one.
+const SHIFTED_STEPS: f32 = 240.0;
+const SHIFTED: &[[u8; PIXELS]] = {
+    let (images, rest) = include_bytes!("../digits/shifted.bin").as_chunks();
+    assert!(rest.is_empty() && images.len() == 4 * TEST.labels.len(), "shifted.bin: length");
+    images
+};
+
+impl Shift {
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Turned, Self::TurnedBack, Self::Brighter, Self::Darker];
+
+    /// Image `index` of [`test_set`] under this shift.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below the length of the set.
+    pub fn image(self, index: usize) -> [f32; PIXELS] {
+        match self {
+            Self::Plain => TEST.image(index),
+            _ => {
+                assert!(index < TEST.len(), "image {index} of {}", TEST.len());
+                SHIFTED[(self as usize - 1) * TEST.len() + index].map(|step| f32::from(step) / SHIFTED_STEPS)
+            }
+        }
+    }
+}
+
 /// Images of [`test_set`] that [`ONNX`] classifies correctly in f32, measured with ONNX Runtime.
 ///
 /// The two highest logits differ by more than 0.2 on every test image, so that f32 rounding cannot
@@ -55,10 +142,12 @@ pub const fn calibration_set() -> Samples {
 
 /// ONNX Runtime's f32 logits for the first [`GOLDEN_IMAGES`] images of [`test_set`].
 pub fn golden_logits() -> impl ExactSizeIterator<Item = [f32; CLASSES]> {
-    GOLDEN.iter().map(|row| {
-        let (values, _) = row.as_chunks();
-        std::array::from_fn(|class| f32::from_le_bytes(values[class]))
-    })
+    GOLDEN.iter().map(logits)
+}
+
+fn logits(row: &[u8; 4 * CLASSES]) -> [f32; CLASSES] {
+    let (values, _) = row.as_chunks();
+    std::array::from_fn(|class| f32::from_le_bytes(values[class]))
 }
 
 /// A labelled set of images, checked when the crate is compiled and read in place.
@@ -237,6 +326,23 @@ mod tests {
             assert!(expected.contains(&line), "{line}");
         }
         assert!(ONNX.len() < 200_000);
+    }
+
+    #[test]
+    fn counts_of_the_networks_with_few_bits_are_those_training_recorded() {
+        let expected: String = include_str!("../digits/expected_qat.json").split_whitespace().collect();
+        for net in QAT {
+            let [plain, turned, back, brighter, darker] = net.correct;
+            let line = format!(
+                "\"{}\":{{\"plain\":{plain},\"turned_15\":{turned},\"turned_minus_15\":{back},\"brighter\":{brighter},\"darker\":{darker}}}",
+                net.name
+            );
+            assert!(expected.contains(&line), "{line}");
+            assert_eq!(net.golden_logits().len(), GOLDEN_IMAGES);
+        }
+        assert_eq!(Shift::Plain.image(3), test_set().image(3));
+        let mean = |shift: Shift| (0..450).map(|i| shift.image(i).iter().sum::<f32>()).sum::<f32>();
+        assert!(mean(Shift::Brighter) > mean(Shift::Plain) && mean(Shift::Darker) < mean(Shift::Plain));
     }
 
     #[test]

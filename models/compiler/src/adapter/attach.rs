@@ -80,7 +80,9 @@ pub fn attach(bytes: &Artifact<'_>, adapter: &LoraAdapter, options: &AttachOptio
     program.weights = bytes.weights().to_vec();
     let layers = dense_layers(&program);
     if !layers.is_empty() && layers.iter().all(|layer| layer.name.is_empty()) {
-        return Err(AdapterError::Unsupported("the artifact keeps no names of its layers; compile it with --names all"));
+        return Err(AdapterError::Unsupported(
+            "the artifact keeps no names of its layers; compile it with --names all",
+        ));
     }
     let mut chosen: Vec<(usize, &LoraLayer)> = Vec::new();
     for lora in &adapter.layers {

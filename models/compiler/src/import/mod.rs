@@ -9,6 +9,7 @@ mod error;
 mod fold_shapes;
 mod lift;
 mod model;
+mod narrow;
 mod nodes;
 mod prune;
 mod qops;
@@ -118,6 +119,7 @@ fn prepare(bytes: &[u8], options: &ImportOptions) -> Result<Model> {
     let proto = read(bytes)?;
     let mut model = Model::new(&proto, bytes.len(), options)?;
     drop(proto);
+    narrow::widen(&mut model);
     lift::lift(&mut model)?;
     Ok(model)
 }

@@ -9,6 +9,7 @@ mod error;
 mod float_outputs;
 pub(crate) mod grid;
 mod low_bit;
+mod narrow;
 mod plan;
 pub(crate) mod roles;
 mod scheme;
@@ -19,6 +20,7 @@ mod weights;
 pub use error::QuantizeError;
 pub use grid::activation_grid;
 pub use low_bit::{LayerMatrix, low_bit_layers};
+pub use narrow::pack_narrow_weights;
 pub use scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 
 use crate::calibrate::Ranges;
