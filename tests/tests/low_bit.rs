@@ -6,7 +6,7 @@ use selvedge_compiler::lowbit::Width;
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::simulate::{SimMode, Simulator};
 use selvedge_compiler::{CompileOptions, Compiled, compile_calibrated, compile_loaded, load};
-use selvedge_tests::{argmax, isas};
+use selvedge_tests::{argmax, data_dir, isas};
 use selvedge_zoo::digits;
 
 fn calibration() -> Vec<Sample> {
@@ -90,5 +90,42 @@ fn digits_in_four_bits_loses_at_most_nine_test_images() {
         let right = found.iter().enumerate().filter(|(i, l)| argmax(l) == test.label(*i) as usize).count();
         println!("digits {width:?}, groups of {group}: {right} of {}", test.len());
         assert!(right >= least, "{width:?} {group}: {right}");
+    }
+}
+
+/// Removing the dead channels of a low-bit model changes no output.
+#[test]
+fn dead_channels_of_low_bit_layers_go_without_a_trace() {
+    let Some(dir) = data_dir("dead channels of a low-bit MobileNet") else { return };
+    let onnx = std::fs::read(dir.join("models/mlperf_tiny/vww_fp32.onnx")).expect("the model");
+    let mut rng = selvedge_tests::mutate::Rng::new(5);
+    let mut image = || -> Vec<f32> { (0..96 * 96 * 3).map(|_| rng.below(256) as f32 / 255.0).collect() };
+    let images: Vec<Vec<f32>> = (0..3).map(|_| image()).collect();
+    for (width, group) in [(Width::W4, 0), (Width::T2, 0), (Width::W4, 64)] {
+        let made = |dead_channels| {
+            let options = CompileOptions {
+                scheme: QuantScheme::low_bit(width, group),
+                dead_channels,
+                ..CompileOptions::default()
+            };
+            let samples = images.iter().map(|image| Sample::f32([1, 96, 96, 3], image.clone()));
+            let graph = load(&onnx, &options.import).expect("imports");
+            compile_calibrated(graph, samples, &options).expect("compiles")
+        };
+        let (all, live) = (made(false), made(true));
+        assert!(live.dead_channels.macs_after < live.dead_channels.macs_before, "{width:?}, groups of {group}");
+        assert!(live.artifact.len() < all.artifact.len());
+        let run = |made: &Compiled, image: &[f32]| {
+            let file = AlignedBuf::from(&made.artifact[..]);
+            let artifact = Artifact::parse(&file).expect("sound");
+            let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
+            let mut session = Session::new(artifact, &mut arena).expect("valid");
+            session.input(0).expect("input").quantize_from_f32(image).expect("fits");
+            session.run().expect("runs");
+            session.output(0).expect("output").bytes().to_vec()
+        };
+        for image in &images {
+            assert_eq!(run(&live, image), run(&all, image), "{width:?}, groups of {group}");
+        }
     }
 }

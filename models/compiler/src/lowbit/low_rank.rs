@@ -266,7 +266,7 @@ mod tests {
     fn the_integer_form_is_within_three_percent_and_its_matrix_is_what_it_says() {
         let (n, k, rank) = (33, 70, 16);
         let branch = Branch { rank, n, k, down: gaussian(rank * k, 1), up: gaussian(n * rank, 2) };
-        let inputs: Vec<f32> = gaussian(64 * k, 3).iter().map(|x| (x * 30.0).round().clamp(-127.0, 127.0)).collect();
+        let inputs: Vec<f32> = gaussian(600 * k, 3).iter().map(|x| (x * 30.0).round().clamp(-127.0, 127.0)).collect();
         let row_scale: Vec<f32> = (0..n).map(|i| 0.001 * (1.0 + i as f32 / 10.0)).collect();
         let codes = branch.quantize(&row_scale, &inputs).expect("quantizes");
         assert!(codes.relative_error < 0.03, "{}", codes.relative_error);

@@ -147,6 +147,28 @@ impl LowBitRows {
         }
     }
 
+    /// Gives a row a scale of at least `least`, its weights rounded to the coarser steps.
+    pub(crate) fn coarsen(&mut self, row: usize, least: f32) {
+        let factor = least / self.row_scale[row];
+        if factor.is_nan() || factor <= 1.0 || !least.is_normal() {
+            return;
+        }
+        self.row_scale[row] = least;
+        let (groups, zero) = (self.groups(), f32::from(self.zero));
+        if self.scales.is_empty() {
+            for code in &mut self.codes[row * self.k..][..self.k] {
+                *code = ((f32::from(*code) - zero) / factor + zero).round_ties_even() as u8;
+            }
+            return;
+        }
+        for scale in &mut self.scales[row * groups..][..groups] {
+            *scale = (f32::from(*scale) / factor).round_ties_even() as u8;
+        }
+        if let Some(mins) = self.mins.get_mut(row * groups..(row + 1) * groups) {
+            mins.iter_mut().for_each(|min| *min = (f32::from(*min) / factor).round_ties_even() as i16);
+        }
+    }
+
     /// Bytes of codes, scales and minimums in an artifact.
     pub fn bytes(&self) -> usize {
         selvedge_kernels::pack_low::low_bytes(self.width, self.n, self.k) + self.scales.len() + self.mins.len() * 2

@@ -77,10 +77,14 @@ pub(super) fn step_micros(compiled: &Compiled) -> Result<Vec<f64>, String> {
     Ok(times.least.into_iter().map(|t| if t.is_finite() { t } else { 0.0 }).collect())
 }
 
-/// Gives the layers the times they took at a width.
-pub(super) fn set_micros(layers: &mut [LayerCost], width: usize, compiled: &Compiled, micros: &[f64]) {
+/// Gives the layers the time and the flash they took at a width, dead channels removed.
+pub(super) fn set_measured(layers: &mut [LayerCost], width: usize, compiled: &Compiled, micros: &[f64]) {
     for layer in layers {
-        let steps = compiled.program.steps.iter().zip(micros).filter(|(step, _)| step.name == layer.name);
-        layer.widths[width].micros = steps.map(|(_, micros)| micros).sum();
+        let steps = || compiled.program.steps.iter().zip(micros).filter(|(step, _)| step.name == layer.name);
+        let bytes = steps().map(|(step, _)| step.weights_bytes).sum();
+        layer.widths[width].micros = steps().map(|(_, micros)| micros).sum();
+        if bytes > 0 {
+            layer.widths[width].bytes = bytes;
+        }
     }
 }

@@ -140,7 +140,7 @@ pub fn compile_mixed(
     for (width, name) in names.into_iter().enumerate() {
         let compiled = bench.compile(&layers, &vec![width; layers.len()], &nearest)?;
         let micros = cost::step_micros(&compiled).map_err(MixedError::Run)?;
-        cost::set_micros(&mut layers, width, &compiled, &micros);
+        cost::set_measured(&mut layers, width, &compiled, &micros);
         uniform_bytes.push(compiled.artifact.len());
         frontier.push(bench.point(name, &compiled, false)?);
     }
@@ -162,8 +162,19 @@ pub fn compile_mixed(
         frontier.push(bench.point(&format!("mixture {}", tried.len() + 1), &compiled, true)?);
         tried.push((frontier.len() - 1, widths));
     }
-    let widths = pick(&layers, mixed, (fixed_bytes, fixed_micros), (&frontier, &tried))?;
-    let mut compiled = bench.compile(&layers, &widths, &how)?;
+    let mut fixed_bytes = fixed_bytes;
+    let most_bytes = mixed.bytes.unwrap_or(0);
+    let (widths, mut compiled) = loop {
+        let widths = pick(&layers, mixed, (fixed_bytes, fixed_micros), (&frontier, &tried))?;
+        let compiled = bench.compile(&layers, &widths, &how)?;
+        // Which channels are dead depends on all widths together: what the sum of the layers does not show.
+        let over = mixed.bytes.map_or(0, |most| compiled.artifact.len().saturating_sub(most));
+        match Some(over).filter(|&over| over > 0 && mixed.agreement.is_none()) {
+            // A little more than what is over, so that it ends soon.
+            Some(over) => fixed_bytes += over.max(most_bytes / 64),
+            None => break (widths, compiled),
+        }
+    };
     let chosen = bench.point("chosen", &compiled, true)?;
     frontier.push(chosen);
     let mut counts = String::new();

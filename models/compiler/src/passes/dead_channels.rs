@@ -249,11 +249,11 @@ fn spread_same(values: &[ValueId], needed: &mut Needed) -> bool {
 fn spread_to_inputs(layer: &IntegerLayer, constants: &Constants, needed: &mut Needed) -> bool {
     let mut changed = false;
     for k in 0..layer.ins {
-        if needed[layer.x.index()][k] || foldable(layer, constants[layer.x.index()][k]) {
+        if needed[layer.x.index()][k] || (!layer.whole_inputs && foldable(layer, constants[layer.x.index()][k])) {
             continue;
         }
         let outputs = &needed[layer.y.index()];
-        if (0..layer.outs).any(|o| outputs[o] && layer.uses[o * layer.ins + k]) {
+        if layer.whole_inputs || (0..layer.outs).any(|o| outputs[o] && layer.uses[o * layer.ins + k]) {
             needed[layer.x.index()][k] = true;
             changed = true;
         }

@@ -75,6 +75,7 @@ fn shrink_layer(
             .codes
             .as_ref()
             .map(|codes| QuantCodes { codes: pick(&codes.codes, &cells), ..scales(codes, &kept_outs) }),
+        low_bit: old.low_bit.as_ref().map(|low| keep_low_bit(low, layer, &kept_outs, &kept_ins)),
         ..old.clone()
     };
     let weights = add_constant(graph, &format!("{name}.live"), weights);
@@ -88,6 +89,18 @@ fn shrink_layer(
     if let (Op::Conv { groups, .. }, true) = (&mut graph.nodes[index].op, depthwise) {
         *groups = kept_outs.len();
     }
+}
+
+/// Low-bit weights of the kept channels; their k runs over (window cell, input channel).
+fn keep_low_bit(low: &LowBitWeights, layer: &IntegerLayer, outs: &[usize], ins: &[usize]) -> LowBitWeights {
+    let mut rows = low.rows.keep(outs);
+    if ins.len() < layer.ins {
+        let columns: Vec<usize> =
+            (0..layer.cells).flat_map(|cell| ins.iter().map(move |&k| cell * layer.ins + k)).collect();
+        rows.codes = rows.codes.chunks(rows.k).flat_map(|row| pick(row, &columns)).collect();
+        rows.k = columns.len();
+    }
+    LowBitWeights { rows, ..*low }
 }
 
 /// The rows of a layer's weights or bias that belong to the output channels `kept`.

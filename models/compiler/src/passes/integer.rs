@@ -2,6 +2,7 @@
 use super::edit::input;
 use crate::graph::{ActQuant, Clamp, Graph, Layout, Op, QuantCodes, Value, ValueId};
 use crate::lower::requant::multiplier;
+use crate::quantize::LayerMatrix;
 
 /// Distance from a tie, in steps, that decides a rounding whatever number of
 /// bits the multiplier keeps.
@@ -25,6 +26,8 @@ pub(crate) struct IntegerLayer {
     pub sums: Vec<i64>,
     /// Whether any of those weights is not zero.
     pub uses: Vec<bool>,
+    /// Inputs cannot be dropped: scales of groups of them would change their meaning.
+    pub whole_inputs: bool,
     /// In steps of s_x·s_w.
     pub bias: Vec<i64>,
     /// s_x·s_w per output channel.
@@ -45,15 +48,16 @@ impl IntegerLayer {
         let small = |id: ValueId| graph.value(id).quant.filter(|grid| grid.bits == 8);
         let (x_grid, y_grid) = (small(x)?, small(y)?);
         let shape = &graph.value(weights).shape;
-        let codes = graph.value(weights).codes.as_ref().filter(|codes| usable(codes))?;
         let (outs, ins) = (shape[0], shape[1]);
         let cells = shape[2..].iter().product::<usize>();
         if outs * ins * cells == 0 {
             return None;
         }
-        let columns = codes.codes.chunks(cells);
+        let integers = integers(graph, index, graph.value(weights))?;
+        let columns = integers.codes.chunks(cells);
+        let scales = &integers.scales;
         let acc_scale: Vec<f64> =
-            (0..outs).map(|o| f64::from(x_grid.scale) * f64::from(codes.scales[o % codes.scales.len()])).collect();
+            (0..outs).map(|o| f64::from(x_grid.scale) * f64::from(scales[o % scales.len()])).collect();
         Some(IntegerLayer {
             x,
             weights,
@@ -66,6 +70,7 @@ impl IntegerLayer {
             cells,
             sums: columns.clone().map(|column| column.iter().map(|&w| i64::from(w)).sum()).collect(),
             uses: columns.map(|column| column.iter().any(|&w| w != 0)).collect(),
+            whole_inputs: integers.grouped,
             bias: integer_bias(input(graph, index, 2).map(|id| graph.value(id)), &acc_scale)?,
             acc_scale,
             y_grid,
@@ -105,6 +110,27 @@ impl IntegerLayer {
 /// Whether rounding `x` to an integer does not hang on its last bits.
 pub(crate) fn far_from_tie(x: f64) -> bool {
     (x - x.floor() - 0.5).abs() > SAFE_FROM_TIES
+}
+
+/// The integers of a layer's weights in the graph's order.
+struct Integers {
+    codes: Vec<i32>,
+    /// One, or one per output.
+    scales: Vec<f32>,
+    /// Some of them share a scale within an output.
+    grouped: bool,
+}
+
+fn integers(graph: &Graph, index: usize, weights: &Value) -> Option<Integers> {
+    if let Some(low) = &weights.low_bit {
+        let matrix =
+            LayerMatrix::of(graph, &graph.nodes[index]).filter(|_| !low.dynamic && weights.branches.is_empty())?;
+        let rows: Vec<i32> = (0..low.rows.n).flat_map(|row| low.rows.integers(row)).collect();
+        let (codes, scales) = (matrix.graph_order(&rows), low.rows.row_scale.clone());
+        return Some(Integers { codes, scales, grouped: low.rows.group != 0 });
+    }
+    let codes = weights.codes.as_ref().filter(|codes| usable(codes))?;
+    Some(Integers { codes: codes.codes.clone(), scales: codes.scales.clone(), grouped: false })
 }
 
 /// Symmetric weights of at most 8 bits with one scale, or one per output.

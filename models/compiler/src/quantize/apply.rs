@@ -6,7 +6,7 @@ use super::low_bit::{LayerMatrix, formats, round_master};
 use super::plan::{Plan, Run};
 use super::roles::{Role, data_inputs, role};
 use super::scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
-use super::weights::{Quantized, quantize_bias, quantize_constant, quantize_weights};
+use super::weights::{Quantized, least_scale, quantize_bias, quantize_constant, quantize_weights};
 use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Value, ValueId};
 use crate::lowbit::{Clip, LowBitError, nearest};
 
@@ -106,7 +106,12 @@ fn quantize_layer(
                     || nearest(&matrix.rows(&data), (n, k), format.width, format.group, Clip::Search, &[]),
                     Ok,
                 );
-                (rows.map_err(|error| low_bit_error(node, error))?, None)
+                let mut rows = rows.map_err(|error| low_bit_error(node, error))?;
+                // As for int8 weights: next to a large bias coarser ones change no output code.
+                if let Some((bias, s_x)) = known {
+                    (0..n).for_each(|row| rows.coarsen(row, least_scale(bias[row.min(bias.len() - 1)], s_x)));
+                }
+                (rows, None)
             };
             scales.clone_from(&rows.row_scale);
             let data = matrix.graph_order(&rows.dequantize());

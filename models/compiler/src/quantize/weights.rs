@@ -26,6 +26,12 @@ const BIAS_LIMIT: f64 = (1u64 << 29) as f64;
 /// Bias code of a channel whose weights are all zero: fine enough for any output grid.
 const ZERO_CHANNEL_BIAS: f64 = (1u64 << 20) as f64;
 
+/// The least scale of the weights of a channel for which its bias, next to inputs of scale `s_x`, does not
+/// pass 2^29 steps.
+pub(super) fn least_scale(bias: f32, s_x: f32) -> f32 {
+    (f64::from(bias.abs()) / f64::from(s_x) / BIAS_LIMIT) as f32
+}
+
 /// Symmetric int8 weights, one scale per index of axis 0: codes −127..=127, scale max|w|/127.
 ///
 /// `bias` is the layer's bias and the scale of its input where that is known
