@@ -16,12 +16,12 @@ use crate::args::*;
 use crate::code::{Code, Width};
 use crate::isa::IsaI8;
 use crate::pack::{MR, NR, panel_channels};
-use crate::pack_low::panel_bytes;
+use crate::pack_low::{SPAN, panel_bytes};
 use crate::portable::low_bit::of_conv_group;
 use crate::{Portable, window};
 
-/// Words of a channel that the loops count.
-const WORDS: usize = 1 << 15;
+/// The loops count fewer than 2^15 words of a channel.
+const MAX_K: usize = 1 << 17;
 
 /// Exact.
 pub fn dense<C: Code>(x: &[i8], w: &LowBit<'_>, rows: usize, mut output: Output<'_>, scratch: &mut [u8]) {
@@ -32,11 +32,7 @@ pub fn dense<C: Code>(x: &[i8], w: &LowBit<'_>, rows: usize, mut output: Output<
     let mut row = 0;
     while row < rows {
         let tile = if rows - row >= MR { MR } else { 1 };
-        for i in 0..tile {
-            let at = (row + i) * w.k;
-            layer.layout.row(x.get(at..at + w.k).unwrap_or_default(), words, tile, i);
-        }
-        layer.layout.sum(words, tile);
+        layer.layout.rows(x.get(row * w.k..(row + tile) * w.k).unwrap_or_default(), words, tile);
         layer.run::<C>(words, tile, row, &mut output);
         row += tile;
     }
@@ -51,7 +47,7 @@ pub fn conv2d<C: Code>(
     mut output: Output<'_>,
     scratch: &mut [u8],
 ) {
-    if Layer::new::<C>(w, 0, s.out_c, &output).is_none() {
+    if Layer::kind::<C>(w).is_none() {
         return Portable.conv2d_low::<C>(x, w, s, pad_value, output, scratch);
     }
     let Ok(words) = <[u32]>::mut_from_bytes(scratch) else { return };
@@ -65,19 +61,16 @@ pub fn conv2d<C: Code>(
         let (mut pixel, mut at) = (0, (0, 0, 0));
         while pixel < pixels {
             let tile = if pixels - pixel >= MR { MR } else { 1 };
-            for i in 0..tile {
-                if pointwise {
-                    let first = (pixel + i) * w.k;
-                    layout.row(x.get(first..first + w.k).unwrap_or_default(), words, tile, i);
-                } else {
+            if pointwise {
+                layout.rows(x.get(pixel * w.k..(pixel + tile) * w.k).unwrap_or_default(), words, tile);
+            } else {
+                for i in 0..tile {
                     layout.patch((&mut patches, group), at, words, tile, i);
                     at = window::next_pixel(s, at);
                 }
-            }
-            if !pointwise {
                 layout.part(words, tile);
+                layout.sum(words, tile);
             }
-            layout.sum(words, tile);
             layer.run::<C>(words, tile, pixel, &mut output);
             pixel += tile;
         }
@@ -94,29 +87,38 @@ struct Layer<'a> {
     first: usize,
     channels: usize,
     /// Where the loops have an epilogue for the layer.
-    fused: Option<asm::Task>,
+    fused: Option<Task>,
 }
 
 impl<'a> Layer<'a> {
-    /// `None` where there are no loops for it.
+    /// `None` where there are no loops for it, or less than it needs.
     fn new<C: Code>(w: &LowBit<'a>, first: usize, channels: usize, output: &Output<'_>) -> Option<Self> {
-        let kind = match (w.scales.is_empty(), w.offsets.is_empty()) {
-            (true, true) if w.group == 0 => Groups::Whole,
-            (false, true) => Groups::Scaled,
-            (false, false) => Groups::Offset,
-            _ => return None,
-        };
-        let layout = Layout::new(w, C::WIDTH, kind).filter(|_| C::WIDTH != Width::W3 && w.n > 0)?;
+        let kind = Self::kind::<C>(w)?;
+        let layout = Layout::new(w, C::WIDTH, kind)?;
         let words = w.k.div_ceil(C::WIDTH.block());
         let values = w.n * layout.groups;
         let whole = w.codes.len() >= panel_bytes(C::WIDTH, w.n, w.k)
             && (kind == Groups::Whole || w.scales.len() >= values)
             && (kind != Groups::Offset || w.offsets.len() >= values);
-        let fused = match output {
-            Output::I8(q, _) => panels::fused(zerocopy::transmute_ref!(w.codes), words, first, w.n, channels, q),
+        let mut layer = Self { w: *w, layout, kind, words, first, channels, fused: None };
+        if let Output::I8(q, _) = output {
+            let task = panels::fused(zerocopy::transmute_ref!(w.codes), words, first, w.n, channels, q);
+            layer.fused = task.map(|task| layer.task::<C>(task, 0));
+        }
+        whole.then_some(layer)
+    }
+
+    /// `None` where there are no loops for the layer.
+    fn kind<C: Code>(w: &LowBit<'_>) -> Option<Groups> {
+        if C::WIDTH == Width::W3 || w.k == 0 || w.n == 0 || w.k >= MAX_K || !w.group.is_multiple_of(SPAN) {
+            return None;
+        }
+        match (w.scales.is_empty(), w.offsets.is_empty()) {
+            (true, true) if w.group == 0 => Some(Groups::Whole),
+            (false, true) => Some(Groups::Scaled),
+            (false, false) => Some(Groups::Offset),
             _ => None,
-        };
-        (whole && words < WORDS).then_some(Self { w: *w, layout, kind, words, first, channels, fused })
+        }
     }
 
     /// Stores `rows` (one or four) rows of the output from `row` on; `x` holds theirs.
@@ -125,20 +127,16 @@ impl<'a> Layer<'a> {
             return;
         }
         let at = row * self.channels + self.first;
-        match (output, self.fused.take()) {
-            (Output::I8(_, out), Some(mut layer)) if rows == MR || layer.mode != asm::Mode::Residual => {
+        match (output, &mut self.fused) {
+            (Output::I8(_, out), Some(task)) if rows == MR || task.layer.mode != asm::Mode::Residual => {
                 let Some(out) = out.get_mut(at..at + (rows - 1) * self.channels + self.w.n) else { return };
-                (layer.channel, layer.x, layer.out) = (0, x.as_ptr(), out.as_mut_ptr());
-                let mut task = self.task::<C>(layer, 0);
+                (task.layer.channel, task.layer.x, task.layer.out) = (0, x.as_ptr(), out.as_mut_ptr());
+                (task.scales, task.offsets, task.skip) = (self.w.scales.as_ptr(), self.w.offsets.as_ptr(), 0);
                 // SAFETY: `new` has seen to codes, scales and offsets, this function to x, `fused`
                 // to arrays and shifts; `out` ends with the last element of the last row.
-                unsafe { run::<C>(&mut task, rows) };
-                self.fused = Some(task.layer);
+                unsafe { run::<C>(task, rows) }
             }
-            (output, fused) => {
-                self.fused = fused;
-                self.sums::<C>(x, rows, row, output);
-            }
+            (output, _) => self.sums::<C>(x, rows, row, output),
         }
     }
 

@@ -5,7 +5,7 @@ use core::arch::asm;
 
 use super::gather::Patches;
 use super::low_tile::Groups;
-use super::patch;
+use super::panels::{ROW, TILE};
 use crate::args::LowBit;
 use crate::code::Width;
 use crate::pack::{KR, MR};
@@ -57,21 +57,43 @@ impl Layout {
         words.get_mut(at..at + len).unwrap_or_default()
     }
 
-    /// Widens row `row` of `rows`.
-    pub fn row(&self, x: &[i8], words: &mut [u32], rows: usize, row: usize) {
+    /// Widens `rows` (one or four) rows, and puts the numbers before each group.
+    pub fn rows(&self, x: &[i8], words: &mut [u32], rows: usize) {
+        let (quads, _) = x.as_chunks::<KR>();
+        if self.groups > 1 || self.padded != self.k || x.len() != rows * self.k {
+            for (row, x) in x.chunks(self.k.max(1)).enumerate() {
+                self.row(x, words, rows, row);
+            }
+            return;
+        }
+        let Some((numbers, to)) = words.split_at_mut_checked(rows) else { return };
+        for (row, (number, x)) in numbers.iter_mut().zip(quads.chunks((self.k / KR).max(1))).enumerate() {
+            let sum = widen(x, to.get_mut(row..).unwrap_or_default(), 2 * rows);
+            *number = sum.wrapping_mul(self.factor) as u32;
+        }
+    }
+
+    /// Widens row `row` of `rows`, and puts the numbers before each group.
+    fn row(&self, x: &[i8], words: &mut [u32], rows: usize, row: usize) {
         let step = 2 * rows;
         for (group, x) in x.chunks(self.group.max(1)).enumerate() {
-            let to = self.pairs(words, rows, group).get_mut(row..).unwrap_or_default();
-            patch::widen(x, to, step);
+            let at = self.at(rows, group) + row;
+            let len = self.group.min(self.padded - group * self.group) / 2 * rows;
+            let Some((number, to)) = words.get_mut(at..at - row + rows + len).and_then(|of| of.split_first_mut())
+            else {
+                return;
+            };
+            let to = to.get_mut(rows - 1..).unwrap_or_default();
             let (quads, tail) = x.as_chunks::<KR>();
-            let mut behind = quads.len();
-            if !tail.is_empty() {
-                let mut quad = [0; KR];
-                quad.iter_mut().zip(tail).for_each(|(to, &from)| *to = from);
-                patch::widen(&quad, to.get_mut(behind * step..).unwrap_or_default(), step);
-                behind += 1;
+            let mut sum = widen(quads, to, step);
+            if x.len() < len * 2 / rows {
+                let rest = to.get_mut(quads.len() * step..).unwrap_or_default();
+                let mut quad = [[0; KR]];
+                quad[0].iter_mut().zip(tail).for_each(|(to, &from)| *to = from);
+                sum = sum.wrapping_add(widen(&quad[..usize::from(!tail.is_empty())], rest, step));
+                clear(rest, usize::from(!tail.is_empty()), step);
             }
-            clear(to, behind, step);
+            *number = sum.wrapping_mul(self.factor) as u32;
         }
     }
 
@@ -127,6 +149,65 @@ impl Layout {
             to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum.wrapping_mul(self.factor) as u32);
         }
     }
+}
+
+/// Widens quads, `step` words apart; the sum of their elements. Nothing where they do not fit.
+#[inline(never)]
+fn widen(x: &[[i8; KR]], to: &mut [u32], step: usize) -> i32 {
+    if x.is_empty() || to.len() <= (x.len() - 1) * step + step / 2 {
+        return 0;
+    }
+    // SAFETY: `to` holds the quads at this step.
+    unsafe {
+        match step {
+            TILE => widen_at::<{ 4 * TILE }, { 2 * TILE }>(x, to),
+            _ => widen_at::<{ 4 * ROW }, { 2 * ROW }>(x, to),
+        }
+    }
+}
+
+/// # Safety
+/// There is room at `to` for quads `STEP` bytes apart, their odd half `ODD` bytes behind the even.
+#[inline(always)]
+unsafe fn widen_at<const STEP: usize, const ODD: usize>(x: &[[i8; KR]], to: &mut [u32]) -> i32 {
+    let mut sum = 0;
+    // SAFETY: reads the words of `x` at any alignment, writes two words for each as the caller says.
+    unsafe {
+        asm!(
+            ".macro selvedge_quad",
+            "ldr {w}, [{x}], #4",
+            "sxtb16 {even}, {w}",
+            "sxtb16 {w}, {w}, ror #8",
+            "smlad {sum}, {even}, {ones}, {sum}",
+            "smlad {sum}, {w}, {ones}, {sum}",
+            "str {w}, [{to}, #{odd}]",
+            "str {even}, [{to}], #{step}",
+            ".endm",
+            "lsrs {quads}, {quads}, #1",
+            "bcc 3f",
+            "selvedge_quad",
+            "3:",
+            "beq 4f",
+            "2:",
+            "selvedge_quad",
+            "selvedge_quad",
+            "subs {quads}, {quads}, #1",
+            "bne 2b",
+            "4:",
+            ".purgem selvedge_quad",
+            w = out(reg) _,
+            even = out(reg) _,
+            ones = in(reg) ONES,
+            sum = inout(reg) sum,
+            x = inout(reg) x.as_ptr() => _,
+            to = inout(reg) to.as_mut_ptr() => _,
+            quads = inout(reg) x.len() => _,
+            odd = const ODD,
+            step = const STEP,
+            options(nostack),
+        );
+    }
+    sum
 }
 
 /// Zeros from quad `quad` on.

@@ -21,8 +21,8 @@ pub struct Task {
     pub span: usize,
     /// Words of a k group.
     pub words: usize,
-    /// Words ahead in the channel; the loops keep it.
-    pub left: usize,
+    /// Words ahead in the channel, less than none behind a short last group; the loops keep it.
+    pub left: isize,
     pub groups: usize,
     /// Sums of the groups behind; the loops keep them.
     pub totals: [i32; 4],
@@ -72,18 +72,16 @@ macro_rules! low_panel {
     };
 }
 
-/// r2: words of the k group that begins; the words left are counted down.
+/// r2: words of the k group that begins; the words left are counted down, past zero at the last.
 macro_rules! low_group {
     () => {
         concat!(
-            "ldr r2, [r12, #112]\n",
-            "ldr r3, [r12, #108]\n",
-            "cmp r2, r3\n",
-            "it hi\n",
-            "movhi r2, r3\n",
-            "ldr r3, [r12, #112]\n",
-            "subs r3, r3, r2\n",
-            "str r3, [r12, #112]\n",
+            "ldrd r8, r9, [r12, #108]\n",
+            "mov r2, r8\n",
+            "subs r9, r9, r8\n",
+            "it lt\n",
+            "addlt r2, r8, r9\n",
+            "str r9, [r12, #112]\n",
         )
     };
 }
@@ -149,29 +147,29 @@ macro_rules! tile {
                 "2:",
                 low_panel!(),
                 "lsls r3, r3, #2",
-                "str r3, [r12, #12]",
                 "ldr r5, [r12, #8]",
                 "mul r5, r5, r3",
                 "subs r5, r5, #4",
                 "str r5, [r12, #28]",
+                // Above the stride: whether there are scales.
+                "ldr r7, [r12, #136]",
+                "orr r3, r3, r7, lsl #8",
+                "str r3, [r12, #12]",
                 // A channel.
                 "3:",
-                "ldrd r8, r9, [r12, #32]",
+                "ldr r8, [r12, #36]",
                 "ldr r1, [r12, #4]",
-                "ldr r8, [r9, r2, lsl #2]",
-                "ldr r9, [r12, #136]",
+                "ldr r8, [r8, r2, lsl #2]",
                 "ldrd r2, r3, [r12, #8]",
-                "cmp r9, #0",
-                "bne 20f",
                 "ldmia r1!, {{r4-r7}}",
+                "cmp r3, #32",
+                "bne 20f",
                 "add r4, r4, r8",
                 "add r5, r5, r8",
                 "add r6, r6, r8",
                 "add r7, r7, r8",
-                // A group: r2 its words, r3 the stride.
+                // A group: r2 its words.
                 "21:",
-                "cmp r3, #32",
-                "bne 6f",
                 "ldr r3, [r12, #88]",
                 concat!("subs r2, r2, #", $unroll),
                 "blt 5f",
@@ -191,7 +189,7 @@ macro_rules! tile {
                 "subs r2, r2, #1",
                 "bne 12b",
                 "b 7f",
-                // A narrow panel: words less one, and the stride, in one register.
+                // A narrow panel: words less one, and the stride r3, in one register.
                 "6:",
                 "sub r2, r2, #1",
                 "orr r2, r3, r2, lsl #16",
@@ -211,8 +209,16 @@ macro_rules! tile {
                 "ldrd r2, r3, [r12, #24]",
                 "sub r0, r0, r3",
                 tile_epilogue!(),
-                // The groups of a channel: r2 words, r8 bias.
+                // Panels that are narrow, and those with scales: r2 words, r3 the stride, r8 bias.
                 "20:",
+                "cmp r3, #0x100",
+                "bhs 28f",
+                "add r4, r4, r8",
+                "add r5, r5, r8",
+                "add r6, r6, r8",
+                "add r7, r7, r8",
+                "b 6b",
+                "28:",
                 "str r2, [r12, #112]",
                 "mov r9, r8",
                 "mov r10, r8",
@@ -220,14 +226,16 @@ macro_rules! tile {
                 "add r3, r12, #120",
                 "stmia r3, {{r8-r11}}",
                 "24:",
-                "ldmia r1!, {{r4-r7}}",
                 "ldr r8, [r12, #136]",
                 "cmp r8, #2",
                 "beq 25f",
                 "26:",
                 low_group!(),
                 "ldr r3, [r12, #12]",
-                "b 21b",
+                "uxtb r3, r3",
+                "cmp r3, #32",
+                "beq 21b",
+                "b 6b",
                 "25:",
                 "ldr r8, [r12, #96]",
                 "ldr r3, [r12, #100]",
@@ -261,8 +269,9 @@ macro_rules! tile {
                 "mla r7, r7, lr, r11",
                 "ldr r2, [r12, #112]",
                 "cmp r2, #0",
-                "beq 27f",
+                "ble 27f",
                 "stmia r3, {{r4-r7}}",
+                "ldmia r1!, {{r4-r7}}",
                 "b 24b",
                 "27:",
                 low_rewind!(1),
