@@ -1,0 +1,203 @@
+//! `dense_w4__helium_4x8`, `conv2d_w2__helium_4x8`, … : tiles of 4 rows or pixels, then single
+//! ones, times panels of 8 channels of codes of 4 and 2 bits.
+//!
+//! Codes of 3 bits, misaligned codes and rows without elements have no loops here.
+
+use super::epilogue::Epilogue;
+use super::low_lines::Layout;
+use super::low_loops::{Args, row_w2, row_w4, tile_w2, tile_w4};
+use crate::args::*;
+use crate::code::{Code, Width};
+use crate::isa::IsaI8;
+use crate::pack::{MR, NR, panel_channels};
+use crate::pack_low::{SPAN, padded_k, panel_bytes};
+use crate::portable::{gather, low_bit::of_conv_group};
+use crate::{Portable, window};
+
+/// Longest patch that is kept on the stack before it is arranged.
+const KEPT: usize = 64;
+
+/// Exact.
+pub fn dense<C: Code>(x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]) {
+    let layer =
+        Layer::new::<C>(w, 0).filter(|layer| scratch.len() >= layer.layout.bytes(if rows < MR { 1 } else { MR }));
+    let Some(layer) = layer else { return Portable.dense_low::<C>(x, w, rows, output, scratch) };
+    let Some(mut epilogue) = Epilogue::new(output, rows, w.n) else { return };
+    let mut row = 0;
+    for_tiles(rows, |tile| {
+        let (x, lines) = (x.get(row * w.k..(row + tile) * w.k)?, scratch.get_mut(..layer.layout.bytes(tile))?);
+        for (i, x) in x.chunks_exact(w.k.max(1)).enumerate() {
+            layer.layout.row(x, lines, tile, i);
+        }
+        layer.run::<C>(lines, tile, row, &mut epilogue);
+        row += tile;
+        Some(())
+    });
+}
+
+/// Exact.
+pub fn conv2d<C: Code>(x: &[i8], w: &LowBit<'_>, s: &ConvShape, pad_value: i8, output: Output<'_>, scratch: &mut [u8]) {
+    let pointwise = window::is_pointwise(s);
+    let patch = if pointwise || padded_k(w.k) <= KEPT { 0 } else { padded_k(w.k) };
+    let layer = Layer::new::<C>(w, 0).filter(|layer| scratch.len() >= layer.layout.bytes(MR) + patch);
+    let Some(Layer { layout, .. }) = layer else {
+        return Portable.conv2d_low::<C>(x, w, s, pad_value, output, scratch);
+    };
+    let pixels = s.batch * s.out_h * s.out_w;
+    let Some(mut epilogue) = Epilogue::new(output, pixels, s.out_c) else { return };
+    let mut kept = [0; KEPT];
+    for group in 0..s.groups {
+        let Some(layer) = of_conv_group::<C>(w, group).and_then(|w| Layer::new::<C>(&w, group * w.n)) else { return };
+        let (mut pixel, mut at) = (0, (0, 0, 0));
+        for_tiles(pixels, |tile| {
+            let (lines, rest) = scratch.split_at_mut_checked(layout.bytes(tile))?;
+            for i in 0..tile {
+                if pointwise {
+                    layout.row(x.get((pixel + i) * w.k..(pixel + i + 1) * w.k)?, lines, tile, i);
+                } else {
+                    let line = if patch == 0 { &mut kept[..] } else { &mut *rest }.get_mut(..padded_k(w.k))?;
+                    gather::patch(x, s, at, group, pad_value, line);
+                    layout.row(zerocopy::transmute_ref!(line.get(..w.k)?), lines, tile, i);
+                    at = window::next_pixel(s, at);
+                }
+            }
+            layer.run::<C>(lines, tile, pixel, &mut epilogue);
+            pixel += tile;
+            Some(())
+        });
+    }
+}
+
+/// Tiles of four rows, then of one.
+fn for_tiles(rows: usize, mut tile: impl FnMut(usize) -> Option<()>) {
+    let (tiles, single) = (rows / MR, rows % MR);
+    for size in core::iter::repeat_n(MR, tiles).chain(core::iter::repeat_n(1, single)) {
+        if tile(size).is_none() {
+            return;
+        }
+    }
+}
+
+/// The channels of a layer, or of a group of a convolution.
+struct Layer<'a> {
+    w: LowBit<'a>,
+    layout: Layout,
+    first: usize,
+}
+
+impl<'a> Layer<'a> {
+    /// `None` where there are no loops for it, or less than it needs.
+    fn new<C: Code>(w: &LowBit<'a>, first: usize) -> Option<Self> {
+        let sound = C::WIDTH != Width::W3
+            && w.k > 0
+            && w.n > 0
+            && w.group.is_multiple_of(SPAN)
+            && w.codes.as_ptr().addr().is_multiple_of(4)
+            && w.codes.len() >= crate::pack_low::low_bytes(C::WIDTH, w.n, w.k);
+        sound.then(|| Self { w: *w, layout: Layout::new(w, C::WIDTH), first })
+    }
+
+    /// Stores `rows` (one or four) rows of the output from `row` on; `lines` holds theirs.
+    fn run<C: Code>(&self, lines: &[u8], rows: usize, row: usize, epilogue: &mut Epilogue<'_>) {
+        let w = &self.w;
+        let whole = w.scales.is_empty() && w.offsets.is_empty() && self.layout.groups == 1;
+        for (panel, codes) in w.codes.chunks(panel_bytes(C::WIDTH, NR, w.k).max(1)).enumerate() {
+            let live = panel_channels(w.n, panel);
+            if panel * NR >= w.n {
+                return;
+            }
+            let channel = self.first + panel * NR;
+            let start = epilogue.start(channel, live);
+            let mut sums = [[0; NR]; MR];
+            if whole {
+                self.group::<C>(codes, live, lines, rows, 0, &start, &mut sums);
+            } else {
+                let mut more = [[0; NR]; MR];
+                sums = [start; MR];
+                for (group, lines) in lines.chunks_exact(self.layout.group_bytes(rows)).enumerate() {
+                    self.group::<C>(codes, live, lines, rows, group, &[0; NR], &mut more);
+                    self.add(panel, live, group, lines, rows, &more, &mut sums);
+                }
+            }
+            epilogue.store(row, rows, channel, live, sums.get(..rows).unwrap_or_default());
+        }
+    }
+
+    /// Sums of a k group of a panel: biases, the numbers of its rows, and the products.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "what a loop needs")]
+    fn group<C: Code>(
+        &self,
+        codes: &[u8],
+        live: usize,
+        lines: &[u8],
+        rows: usize,
+        group: usize,
+        bias: &[i32; NR],
+        sums: &mut [[i32; NR]; MR],
+    ) {
+        let block = C::WIDTH.block();
+        let words = self.layout.len(group).div_ceil(block);
+        let run = live * 4;
+        let first = codes.as_ptr().wrapping_add(group * self.layout.group / block * run);
+        if lines.len() < self.layout.group_bytes(rows) || !(1..=NR).contains(&live) {
+            return;
+        }
+        let args = Args {
+            x: lines.as_ptr().wrapping_add(4 * rows),
+            blocks: words / 4,
+            tail: words % 4,
+            bias: bias.as_ptr(),
+            out: sums.as_mut_ptr().cast(),
+            count: if rows == MR { live.div_ceil(2) } else { live.div_ceil(4) },
+            step: 4 * run,
+            words,
+            at: [0, 1, 2, 3].map(|i| first.wrapping_add(i * run)),
+        };
+        // SAFETY: `new` has seen to the codes and their alignment, above to the lines; biases
+        // and sums have 8 entries.
+        unsafe {
+            match (C::WIDTH, rows) {
+                (Width::W4, MR) => tile_w4(&args),
+                (Width::W4, _) => row_w4(&args),
+                (_, MR) => tile_w2(&args),
+                _ => row_w2(&args),
+            }
+        }
+    }
+
+    /// Adds the sums of a k group times its scales, less its offsets times the sums of x.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments, reason = "what a group has")]
+    fn add(
+        &self,
+        panel: usize,
+        live: usize,
+        group: usize,
+        lines: &[u8],
+        rows: usize,
+        more: &[[i32; NR]; MR],
+        sums: &mut [[i32; NR]; MR],
+    ) {
+        let w = &self.w;
+        let at = panel * NR * self.layout.groups + group * live;
+        let (mut scales, mut rest) = ([1; NR], [0; NR]);
+        for (to, &from) in scales.iter_mut().take(live).zip(w.scales.get(at..).unwrap_or_default()) {
+            *to = i32::from(from);
+        }
+        if !w.offsets.is_empty() {
+            // The sums hold less the sum of x, once.
+            let offsets = w.offsets.get(at..).unwrap_or_default();
+            for ((to, scale), &from) in rest.iter_mut().zip(scales).take(live).zip(offsets) {
+                *to = i32::from(from) - scale;
+            }
+        }
+        let numbers = lines.as_chunks().0;
+        for ((sums, more), number) in sums.iter_mut().zip(more).zip(numbers).take(rows) {
+            let number = i32::from_le_bytes(*number);
+            for ((sum, more), (scale, rest)) in sums.iter_mut().zip(more).zip(scales.iter().zip(&rest)) {
+                *sum = sum.wrapping_add(more.wrapping_mul(*scale)).wrapping_add(number.wrapping_mul(*rest));
+            }
+        }
+    }
+}
