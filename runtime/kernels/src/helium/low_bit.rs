@@ -6,6 +6,7 @@
 use super::epilogue::Epilogue;
 use super::low_lines::Layout;
 use super::low_loops::{Args, row_w2, row_w4, tile_w2, tile_w4};
+use super::low_panels::{Panels, panels_add_w2, panels_add_w4, panels_w2, panels_w4, rows_w2, rows_w4};
 use crate::args::*;
 use crate::code::{Code, Width};
 use crate::isa::IsaI8;
@@ -101,18 +102,18 @@ impl<'a> Layer<'a> {
     fn run<C: Code>(&self, lines: &[u8], rows: usize, row: usize, epilogue: &mut Epilogue<'_>) {
         let w = &self.w;
         let whole = w.scales.is_empty() && w.offsets.is_empty() && self.layout.groups == 1;
-        for (panel, codes) in w.codes.chunks(panel_bytes(C::WIDTH, NR, w.k).max(1)).enumerate() {
+        let done = if whole { self.in_registers::<C>(lines, rows, row, epilogue).unwrap_or(0) } else { 0 };
+        let (mut sums, mut more) = ([[0; NR]; MR], [[0; NR]; MR]);
+        for (panel, codes) in w.codes.chunks(panel_bytes(C::WIDTH, NR, w.k).max(1)).enumerate().skip(done) {
             let live = panel_channels(w.n, panel);
             if panel * NR >= w.n {
                 return;
             }
             let channel = self.first + panel * NR;
             let start = epilogue.start(channel, live);
-            let mut sums = [[0; NR]; MR];
             if whole {
                 self.group::<C>(codes, live, lines, rows, 0, &start, &mut sums);
             } else {
-                let mut more = [[0; NR]; MR];
                 sums = [start; MR];
                 for (group, lines) in lines.chunks_exact(self.layout.group_bytes(rows)).enumerate() {
                     self.group::<C>(codes, live, lines, rows, group, &[0; NR], &mut more);
@@ -121,6 +122,41 @@ impl<'a> Layer<'a> {
             }
             epilogue.store(row, rows, channel, live, sums.get(..rows).unwrap_or_default());
         }
+    }
+
+    /// Stores the full panels of int8 outputs; their number.
+    fn in_registers<C: Code>(
+        &self,
+        lines: &[u8],
+        rows: usize,
+        row: usize,
+        epilogue: &mut Epilogue<'_>,
+    ) -> Option<usize> {
+        let (w, channels) = (&self.w, self.w.n / NR * NR);
+        let step = epilogue.channels();
+        let (int8, out) = epilogue.int8()?;
+        let residual = int8.q.residual.is_some();
+        if lines.len() < self.layout.bytes(rows) || rows != MR && residual {
+            return None;
+        }
+        let out = out.get_mut(row * step + self.first..)?.get_mut(..(rows - 1) * step + channels)?;
+        let words = w.k.div_ceil(C::WIDTH.block());
+        let panels = Panels { codes: w.codes, words, first: self.first, channels, row: step };
+        let mut args = panels.args(&int8)?;
+        args.set(lines.as_ptr().wrapping_add(4 * rows), out, channels);
+        // SAFETY: `args` has seen to codes and arrays, `new` to the codes' alignment, above to
+        // the lines and to the output, which ends with the last element of the last row.
+        unsafe {
+            match (C::WIDTH, rows, residual) {
+                (Width::W4, MR, false) => panels_w4(&args),
+                (Width::W4, MR, true) => panels_add_w4(&args),
+                (Width::W4, ..) => rows_w4(&mut args),
+                (_, MR, false) => panels_w2(&args),
+                (_, MR, true) => panels_add_w2(&args),
+                _ => rows_w2(&mut args),
+            }
+        }
+        Some(channels / NR)
     }
 
     /// Sums of a k group of a panel: biases, the numbers of its rows, and the products.

@@ -203,7 +203,7 @@ macro_rules! four {
         concat!(
             "vldrw.u32 q2, [q1",
             $at,
-            "]\n",
+            "\n",
             "vand q3, q2, q5\n",
             "vmladava.s8 ",
             $sum,
@@ -222,7 +222,7 @@ macro_rules! two {
         concat!(
             "vldrw.u32 q2, [q1",
             $at,
-            "]\n",
+            "\n",
             "vand q3, q2, q5\n",
             "vmladava.s8 ",
             $sum,
@@ -277,10 +277,10 @@ macro_rules! row {
                     "dlstp.32 lr, r10",
                     "3:",
                     $load,
-                    $four!("", "r0"),
-                    $four!(", #4", "r2"),
-                    $four!(", #8", "r4"),
-                    $four!(", #12", "r6"),
+                    $four!("]", "r0"),
+                    $four!(", #4]", "r2"),
+                    $four!(", #8]", "r4"),
+                    $four!(", #12]", "r6"),
                     "vadd.i32 q1, q1, r12",
                     "letp lr, 3b",
                     "strd r0, r2, [r9], #8",
@@ -315,3 +315,5 @@ row!(
     "vldrw.u32 q0, [r1], #16\nvldrw.u32 q4, [r1], #16\nvldrw.u32 q6, [r1], #16\nvldrw.u32 q7, [r1], #16",
     two
 );
+
+pub(super) use {field, four, fours, two, twos};

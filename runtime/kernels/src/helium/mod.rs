@@ -19,6 +19,7 @@ mod gather;
 mod low_bit;
 mod low_lines;
 mod low_loops;
+mod low_panels;
 mod pool_i8;
 mod row_i8;
 mod taps;
