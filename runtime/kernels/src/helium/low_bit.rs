@@ -5,8 +5,8 @@
 
 use super::epilogue::Epilogue;
 use super::low_lines::Layout;
-use super::low_loops::{Args, row_w2, row_w4, tile_w2, tile_w4};
-use super::low_panels::{Panels, panels_add_w2, panels_add_w4, panels_w2, panels_w4, rows_w2, rows_w4};
+use super::low_loops::{self, row_w2, row_w4, tile_w2, tile_w4};
+use super::low_panels::{Args, Panels, panels_add_w2, panels_add_w4, panels_w2, panels_w4, rows_w2, rows_w4};
 use crate::args::*;
 use crate::code::{Code, Width};
 use crate::isa::IsaI8;
@@ -24,13 +24,14 @@ pub fn dense<C: Code>(x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>,
         Layer::new::<C>(w, 0).filter(|layer| scratch.len() >= layer.layout.bytes(if rows < MR { 1 } else { MR }));
     let Some(layer) = layer else { return Portable.dense_low::<C>(x, w, rows, output, scratch) };
     let Some(mut epilogue) = Epilogue::new(output, rows, w.n) else { return };
+    let mut args = layer.args::<C>(&mut epilogue);
     let mut row = 0;
     for_tiles(rows, |tile| {
         let (x, lines) = (x.get(row * w.k..(row + tile) * w.k)?, scratch.get_mut(..layer.layout.bytes(tile))?);
         for (i, x) in x.chunks_exact(w.k.max(1)).enumerate() {
             layer.layout.row(x, lines, tile, i);
         }
-        layer.run::<C>(lines, tile, row, &mut epilogue);
+        layer.run::<C>(&mut args, lines, tile, row, &mut epilogue);
         row += tile;
         Some(())
     });
@@ -49,6 +50,7 @@ pub fn conv2d<C: Code>(x: &[i8], w: &LowBit<'_>, s: &ConvShape, pad_value: i8, o
     let mut kept = [0; KEPT];
     for group in 0..s.groups {
         let Some(layer) = of_conv_group::<C>(w, group).and_then(|w| Layer::new::<C>(&w, group * w.n)) else { return };
+        let mut args = layer.args::<C>(&mut epilogue);
         let (mut pixel, mut at) = (0, (0, 0, 0));
         for_tiles(pixels, |tile| {
             let (lines, rest) = scratch.split_at_mut_checked(layout.bytes(tile))?;
@@ -62,7 +64,7 @@ pub fn conv2d<C: Code>(x: &[i8], w: &LowBit<'_>, s: &ConvShape, pad_value: i8, o
                     at = window::next_pixel(s, at);
                 }
             }
-            layer.run::<C>(lines, tile, pixel, &mut epilogue);
+            layer.run::<C>(&mut args, lines, tile, pixel, &mut epilogue);
             pixel += tile;
             Some(())
         });
@@ -95,68 +97,96 @@ impl<'a> Layer<'a> {
             && w.group.is_multiple_of(SPAN)
             && w.codes.as_ptr().addr().is_multiple_of(4)
             && w.codes.len() >= crate::pack_low::low_bytes(C::WIDTH, w.n, w.k);
-        sound.then(|| Self { w: *w, layout: Layout::new(w, C::WIDTH), first })
+        sound.then(|| Self { w: *w, layout: Layout::new::<C>(w), first })
+    }
+
+    /// Whether rows have one scale, that of the epilogue.
+    fn is_whole(&self) -> bool {
+        self.w.scales.is_empty() && self.w.offsets.is_empty() && self.layout.groups == 1
+    }
+
+    /// What the loops with an epilogue are given, where they can have the layer's full panels.
+    #[inline(always)]
+    fn args<C: Code>(&self, epilogue: &mut Epilogue<'_>) -> Option<Args> {
+        let (w, row) = (&self.w, epilogue.channels());
+        let (int8, _) = epilogue.int8().filter(|_| self.is_whole())?;
+        let (words, channels) = (w.k.div_ceil(C::WIDTH.block()), w.n / NR * NR);
+        Panels { codes: w.codes, words, first: self.first, channels, row }.args(&int8)
     }
 
     /// Stores `rows` (one or four) rows of the output from `row` on; `lines` holds theirs.
-    fn run<C: Code>(&self, lines: &[u8], rows: usize, row: usize, epilogue: &mut Epilogue<'_>) {
-        let w = &self.w;
-        let whole = w.scales.is_empty() && w.offsets.is_empty() && self.layout.groups == 1;
-        let done = if whole { self.in_registers::<C>(lines, rows, row, epilogue).unwrap_or(0) } else { 0 };
-        let (mut sums, mut more) = ([[0; NR]; MR], [[0; NR]; MR]);
-        for (panel, codes) in w.codes.chunks(panel_bytes(C::WIDTH, NR, w.k).max(1)).enumerate().skip(done) {
-            let live = panel_channels(w.n, panel);
-            if panel * NR >= w.n {
-                return;
-            }
-            let channel = self.first + panel * NR;
-            let start = epilogue.start(channel, live);
-            if whole {
-                self.group::<C>(codes, live, lines, rows, 0, &start, &mut sums);
-            } else {
-                sums = [start; MR];
-                for (group, lines) in lines.chunks_exact(self.layout.group_bytes(rows)).enumerate() {
-                    self.group::<C>(codes, live, lines, rows, group, &[0; NR], &mut more);
-                    self.add(panel, live, group, lines, rows, &more, &mut sums);
-                }
-            }
-            epilogue.store(row, rows, channel, live, sums.get(..rows).unwrap_or_default());
+    #[inline(always)]
+    fn run<C: Code>(
+        &self,
+        args: &mut Option<Args>,
+        lines: &[u8],
+        rows: usize,
+        row: usize,
+        epilogue: &mut Epilogue<'_>,
+    ) {
+        let done = args.as_mut().and_then(|args| self.in_registers::<C>(args, lines, rows, row, epilogue));
+        let done = done.unwrap_or(0);
+        if done * NR < self.w.n {
+            self.in_memory::<C>(done, lines, rows, row, epilogue);
         }
     }
 
     /// Stores the full panels of int8 outputs; their number.
+    #[inline(always)]
     fn in_registers<C: Code>(
         &self,
+        args: &mut Args,
         lines: &[u8],
         rows: usize,
         row: usize,
         epilogue: &mut Epilogue<'_>,
     ) -> Option<usize> {
-        let (w, channels) = (&self.w, self.w.n / NR * NR);
-        let step = epilogue.channels();
+        let (channels, step) = (self.w.n / NR * NR, epilogue.channels());
         let (int8, out) = epilogue.int8()?;
         let residual = int8.q.residual.is_some();
         if lines.len() < self.layout.bytes(rows) || rows != MR && residual {
             return None;
         }
         let out = out.get_mut(row * step + self.first..)?.get_mut(..(rows - 1) * step + channels)?;
-        let words = w.k.div_ceil(C::WIDTH.block());
-        let panels = Panels { codes: w.codes, words, first: self.first, channels, row: step };
-        let mut args = panels.args(&int8)?;
         args.set(lines.as_ptr().wrapping_add(4 * rows), out, channels);
-        // SAFETY: `args` has seen to codes and arrays, `new` to the codes' alignment, above to
-        // the lines and to the output, which ends with the last element of the last row.
+        // SAFETY: `Panels::args` has seen to codes and arrays, `new` to the codes' alignment, above
+        // to the lines and to the output, which ends with the last element of the last row.
         unsafe {
             match (C::WIDTH, rows, residual) {
-                (Width::W4, MR, false) => panels_w4(&args),
-                (Width::W4, MR, true) => panels_add_w4(&args),
-                (Width::W4, ..) => rows_w4(&mut args),
-                (_, MR, false) => panels_w2(&args),
-                (_, MR, true) => panels_add_w2(&args),
-                _ => rows_w2(&mut args),
+                (Width::W4, MR, false) => panels_w4(args),
+                (Width::W4, MR, true) => panels_add_w4(args),
+                (Width::W4, ..) => rows_w4(args),
+                (_, MR, false) => panels_w2(args),
+                (_, MR, true) => panels_add_w2(args),
+                _ => rows_w2(args),
             }
         }
         Some(channels / NR)
+    }
+
+    /// Stores the panels from `done` on, by way of their sums.
+    #[inline(never)]
+    fn in_memory<C: Code>(&self, done: usize, lines: &[u8], rows: usize, row: usize, epilogue: &mut Epilogue<'_>) {
+        let (w, whole) = (&self.w, self.is_whole());
+        let (mut sums, mut more) = ([[0; NR]; MR], [[0; NR]; MR]);
+        for (panel, codes) in w.codes.chunks(panel_bytes(C::WIDTH, NR, w.k).max(1)).enumerate().skip(done) {
+            if panel * NR >= w.n {
+                return;
+            }
+            let live = panel_channels(w.n, panel);
+            let channel = self.first + panel * NR;
+            let start = epilogue.start(channel, live);
+            if whole {
+                self.group::<C>(codes, live, lines, rows, 0, &start, &mut sums);
+            } else {
+                sums = [start; MR];
+                for (group, lines) in lines.chunks_exact(self.layout.group_bytes(rows).max(1)).enumerate() {
+                    self.group::<C>(codes, live, lines, rows, group, &[0; NR], &mut more);
+                    self.add(panel, live, group, lines, rows, &more, &mut sums);
+                }
+            }
+            epilogue.store(row, rows, channel, live, sums.get(..rows).unwrap_or_default());
+        }
     }
 
     /// Sums of a k group of a panel: biases, the numbers of its rows, and the products.
@@ -179,7 +209,7 @@ impl<'a> Layer<'a> {
         if lines.len() < self.layout.group_bytes(rows) || !(1..=NR).contains(&live) {
             return;
         }
-        let args = Args {
+        let args = low_loops::Args {
             x: lines.as_ptr().wrapping_add(4 * rows),
             blocks: words / 4,
             tail: words % 4,

@@ -7,12 +7,16 @@
 use core::arch::asm;
 
 use crate::args::LowBit;
-use crate::code::Width;
+use crate::code::Code;
 use crate::pack_low::groups_of;
 
 /// Where the words of 16 k of a row go in a block.
 #[repr(C, align(16))]
 struct Offsets([u32; 4]);
+
+/// Of blocks of two fields, and of four.
+static PAIRS: Offsets = Offsets([0, 16, 4, 20]);
+static QUADS: Offsets = Offsets([0, 16, 32, 48]);
 
 /// How the rows of a layer lie.
 #[derive(Clone, Copy)]
@@ -21,25 +25,31 @@ pub struct Layout {
     /// k of a group.
     pub group: usize,
     pub groups: usize,
-    /// k, which are bytes, of a block of a row.
-    pub block: usize,
+    /// k, which are bytes, of a block of a row, and those of a group, whole blocks.
+    block: usize,
+    padded: usize,
     /// What the sum of a group's x is multiplied with.
     factor: i32,
 }
 
 impl Layout {
-    pub fn new(w: &LowBit<'_>, width: Width) -> Self {
+    #[inline(always)]
+    pub fn new<C: Code>(w: &LowBit<'_>) -> Self {
         let group = if w.group == 0 { w.k } else { w.group };
         let factor = if w.offsets.is_empty() { -i32::from(w.zero) } else { -1 };
-        Self { k: w.k, group, groups: groups_of(w.k, w.group), block: 4 * width.block(), factor }
+        let block = 4 * C::WIDTH.block();
+        let padded = group.min(w.k).next_multiple_of(block);
+        Self { k: w.k, group, groups: groups_of(w.k, w.group), block, padded, factor }
     }
 
     /// Bytes of a group of `rows` rows.
+    #[inline(always)]
     pub fn group_bytes(&self, rows: usize) -> usize {
-        rows * (4 + self.group.min(self.k).next_multiple_of(self.block))
+        rows * (4 + self.padded)
     }
 
     /// Bytes of `rows` rows.
+    #[inline(always)]
     pub fn bytes(&self, rows: usize) -> usize {
         self.groups * self.group_bytes(rows)
     }
@@ -50,36 +60,36 @@ impl Layout {
     }
 
     /// Arranges row `row` of `rows` in `lines`, which is as long as [`Layout::bytes`].
+    #[inline(never)]
     pub fn row(&self, x: &[i8], lines: &mut [u8], rows: usize, row: usize) {
         let group_bytes = self.group_bytes(rows).max(1);
         for (x, lines) in x.chunks(self.group.max(1)).zip(lines.chunks_exact_mut(group_bytes)) {
             let Some((numbers, blocks)) = lines.split_at_mut_checked(4 * rows) else { return };
-            let mut sum = 0;
-            for (x, block) in x.chunks(self.block).zip(blocks.chunks_exact_mut(rows * self.block)) {
-                let Some(to) = block.get_mut(row * self.block..(row + 1) * self.block) else { return };
-                // SAFETY: `to` has `block` bytes, what `arrange` writes of a width.
-                sum = unsafe { arrange(x, to, sum) };
-            }
-            if let Some(number) = numbers.as_chunks_mut().0.get_mut(row) {
-                *number = sum.wrapping_mul(self.factor).to_le_bytes();
-            }
+            let Some(number) = numbers.as_chunks_mut().0.get_mut(row) else { return };
+            let first = blocks.as_mut_ptr().wrapping_add(row * self.block);
+            // SAFETY: the row's part of each of the group's blocks lies in `blocks`.
+            let sum = unsafe { arrange(x, first, self.block, rows, self.padded) };
+            *number = sum.wrapping_mul(self.factor).to_le_bytes();
         }
     }
 }
 
-/// Arranges up to a block of x, the rest zeros; adds their sum to `sum`.
+/// Arranges x, behind it zeros, up to `padded` k > 0; their sum.
 ///
 /// # Safety
-/// `to`, at a multiple of 4, has 32 or 64 bytes, `x` no more.
+/// At `to`, a multiple of 4, and at each `rows` times `block` bytes behind it, as many as there are
+/// blocks in `padded`, lie `block` bytes, 32 or 64; `x` has no more than `padded` elements.
 #[inline(never)]
-unsafe fn arrange(x: &[i8], to: &mut [u8], mut sum: i32) -> i32 {
-    let vectors = to.len() / 16;
-    let (offsets, step) = if vectors == 2 { (Offsets([0, 16, 4, 20]), 8) } else { (Offsets([0, 16, 32, 48]), 4) };
+unsafe fn arrange(x: &[i8], to: *mut u8, block: usize, rows: usize, padded: usize) -> i32 {
+    let (offsets, step, vectors) = if block == 32 { (&PAIRS, 8, 2) } else { (&QUADS, 4, 4) };
+    let mut sum = 0;
     // SAFETY: loads are predicated to the elements there are; stores write 16 bytes a vector, all
-    // within the block.
+    // of them within the blocks.
     unsafe {
         asm!(
             "vldrw.u32 q1, [{offsets}]",
+            "3:",
+            "mov {left}, {vectors}",
             "2:",
             "vctp.8 {n}",
             "vpst",
@@ -90,15 +100,21 @@ unsafe fn arrange(x: &[i8], to: &mut [u8], mut sum: i32) -> i32 {
             "subs {n}, {n}, #16",
             "it lt",
             "movlt {n}, #0",
-            "subs {vectors}, {vectors}, #1",
+            "subs {left}, {left}, #1",
             "bne 2b",
-            offsets = in(reg) &offsets,
+            "add {to}, {to}, {jump}",
+            "subs {padded}, {padded}, {vectors}, lsl #4",
+            "bgt 3b",
+            offsets = in(reg) offsets,
+            left = out(reg) _,
+            vectors = in(reg) vectors,
             n = inout(reg) x.len() => _,
             x = inout(reg) x.as_ptr() => _,
             inout("r4") sum,
-            to = inout(reg) to.as_mut_ptr() => _,
+            to = inout(reg) to => _,
             step = in(reg) step,
-            vectors = inout(reg) vectors => _,
+            jump = in(reg) rows * block - vectors * step,
+            padded = inout(reg) padded => _,
             out("d0") _, out("d1") _, out("d2") _, out("d3") _,
             options(nostack),
         );

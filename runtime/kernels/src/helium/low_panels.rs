@@ -53,7 +53,9 @@ pub struct Panels<'a> {
 }
 
 impl Panels<'_> {
-    /// What the loops are given, for tiles at `out`; `None` where codes or arrays are too short.
+    /// What the loops are given, but for rows and outputs; `None` where codes or arrays are too
+    /// short.
+    #[inline(always)]
     pub fn args(&self, int8: &Int8<'_>) -> Option<Args> {
         let run = NR * 4;
         let end = self.first + self.channels;
