@@ -4,8 +4,9 @@
 //! Codes of 3 bits, misaligned codes and rows without elements have no loops here.
 
 use super::epilogue::Epilogue;
+use super::gather::Patches;
 use super::low_lines::Layout;
-use super::low_loops::{self, row_w2, row_w4, tile_w2, tile_w4};
+use super::low_loops::{self, add_scaled, row_w2, row_w4, tile_w2, tile_w4};
 use super::low_panels::{Args, Panels, panels_add_w2, panels_add_w4, panels_w2, panels_w4, rows_w2, rows_w4};
 use crate::args::*;
 use crate::code::{Code, Width};
@@ -52,9 +53,24 @@ pub fn conv2d<C: Code>(x: &[i8], w: &LowBit<'_>, s: &ConvShape, pad_value: i8, o
         let Some(layer) = of_conv_group::<C>(w, group).and_then(|w| Layer::new::<C>(&w, group * w.n)) else { return };
         let mut args = layer.args::<C>(&mut epilogue);
         let (mut pixel, mut at) = (0, (0, 0, 0));
+        let mut patches = scratch
+            .get(layout.bytes(MR)..)
+            .filter(|_| !pointwise)
+            .and_then(|rest| Patches::new(x, s, pad_value, group, rest));
         for_tiles(pixels, |tile| {
-            let (lines, rest) = scratch.split_at_mut_checked(layout.bytes(tile))?;
+            let (lines, rest) = scratch.split_at_mut_checked(layout.bytes(MR))?;
+            let lines = lines.get_mut(..layout.bytes(tile))?;
+            let rows = match &mut patches {
+                Some(patches) => Some(patches.next(tile, rest)?),
+                None => None,
+            };
             for i in 0..tile {
+                if let Some(rows) = &rows {
+                    // SAFETY: patches have `k` bytes, until the next ones are asked for.
+                    let row = unsafe { core::slice::from_raw_parts(*rows.get(i)?, w.k) };
+                    layout.row(row, lines, tile, i);
+                    continue;
+                }
                 if pointwise {
                     layout.row(x.get((pixel + i) * w.k..(pixel + i + 1) * w.k)?, lines, tile, i);
                 } else {
@@ -233,7 +249,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Adds the sums of a k group times its scales, less its offsets times the sums of x.
-    #[inline(never)]
+    #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "what a group has")]
     fn add(
         &self,
@@ -247,23 +263,16 @@ impl<'a> Layer<'a> {
     ) {
         let w = &self.w;
         let at = panel * NR * self.layout.groups + group * live;
-        let (mut scales, mut rest) = ([1; NR], [0; NR]);
-        for (to, &from) in scales.iter_mut().take(live).zip(w.scales.get(at..).unwrap_or_default()) {
-            *to = i32::from(from);
-        }
-        if !w.offsets.is_empty() {
-            // The sums hold less the sum of x, once.
-            let offsets = w.offsets.get(at..).unwrap_or_default();
-            for ((to, scale), &from) in rest.iter_mut().zip(scales).take(live).zip(offsets) {
-                *to = i32::from(from) - scale;
-            }
-        }
-        let numbers = lines.as_chunks().0;
-        for ((sums, more), number) in sums.iter_mut().zip(more).zip(numbers).take(rows) {
-            let number = i32::from_le_bytes(*number);
-            for ((sum, more), (scale, rest)) in sums.iter_mut().zip(more).zip(scales.iter().zip(&rest)) {
-                *sum = sum.wrapping_add(more.wrapping_mul(*scale)).wrapping_add(number.wrapping_mul(*rest));
-            }
+        let scales = if w.scales.is_empty() { Some(&ONES[..]) } else { w.scales.get(at..) };
+        let offsets = if w.offsets.is_empty() { Some(&ZEROS[..]) } else { w.offsets.get(at..) };
+        let (Some(scales), Some(offsets)) = (scales, offsets) else { return };
+        if scales.len() >= live && offsets.len() >= live && lines.len() >= 4 * rows && rows <= MR {
+            let numbers = lines.as_ptr().cast();
+            // SAFETY: as many scales and offsets as channels, a number a row.
+            unsafe { add_scaled(scales, offsets, live, rows, numbers, !w.offsets.is_empty(), more, sums) }
         }
     }
 }
+
+static ONES: [u8; NR] = [1; NR];
+static ZEROS: [i16; NR] = [0; NR];

@@ -316,4 +316,70 @@ row!(
     two
 );
 
+/// Adds to `sums` of rows `more` times the scales, and where `shifted` the rows' numbers times what
+/// offsets exceed scales by: the numbers, less the sums of x, are in `more` once.
+///
+/// # Safety
+/// `live` ≤ 8 scales and offsets, 1 to 4 `rows`, as many `numbers`.
+#[inline(never)]
+#[allow(clippy::too_many_arguments, reason = "what the loop reads")]
+pub unsafe fn add_scaled(
+    scales: &[u8],
+    offsets: &[i16],
+    live: usize,
+    rows: usize,
+    numbers: *const i32,
+    shifted: bool,
+    more: &[[i32; 8]; 4],
+    sums: &mut [[i32; 8]; 4],
+) {
+    // SAFETY: loads of scales and offsets are predicated to the live channels.
+    unsafe {
+        asm!(
+            "vctp.32 {live}",
+            "vpstt",
+            "vldrbt.u32 q0, [r0]",
+            "vldrht.s32 q2, [r1]",
+            "subs {live}, {live}, #4",
+            "it lt",
+            "movlt {live}, #0",
+            "vctp.32 {live}",
+            "vpstt",
+            "vldrbt.u32 q1, [r0, #4]",
+            "vldrht.s32 q3, [r1, #8]",
+            "vsub.i32 q2, q2, q0",
+            "vsub.i32 q3, q3, q1",
+            "dls lr, lr",
+            "2:",
+            "ldr r0, [{numbers}], #4",
+            "vldrw.u32 q4, [r2], #16",
+            "vldrw.u32 q5, [r3]",
+            "vmul.i32 q4, q4, q0",
+            "and r0, r0, {mask}",
+            "vldrw.u32 q6, [r2], #16",
+            "vadd.i32 q5, q5, q4",
+            "vldrw.u32 q7, [r3, #16]",
+            "vmul.i32 q6, q6, q1",
+            "vmla.i32 q5, q2, r0",
+            "vadd.i32 q7, q7, q6",
+            "vstrw.32 q5, [r3], #16",
+            "vmla.i32 q7, q3, r0",
+            "vstrw.32 q7, [r3], #16",
+            "le lr, 2b",
+            live = inout(reg) live => _,
+            numbers = inout(reg) numbers => _,
+            mask = in(reg) -i32::from(shifted),
+            inout("r0") scales.as_ptr() => _,
+            in("r1") offsets.as_ptr(),
+            inout("r2") more => _,
+            inout("r3") sums => _,
+            inout("lr") rows => _,
+            out("d0") _, out("d1") _, out("d2") _, out("d3") _, out("d4") _, out("d5") _, out("d6") _, out("d7") _,
+            out("d8") _, out("d9") _, out("d10") _, out("d11") _, out("d12") _, out("d13") _, out("d14") _,
+            out("d15") _,
+            options(nostack),
+        );
+    }
+}
+
 pub(super) use {field, four, fours, two, twos};

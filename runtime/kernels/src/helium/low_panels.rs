@@ -253,7 +253,7 @@ tile!(
     add_residual!("q3", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"])
 );
 
-/// Panels of one row, four channels at a time.
+/// Panels of one row, four channels at a time; the addresses move on in the residual's place.
 macro_rules! row {
     ($name:ident, $mask:literal, $load:expr, $four:ident) => {
         /// # Safety
@@ -271,9 +271,11 @@ macro_rules! row {
                     "ldr r7, [r0, #32]",
                     "ldrd r11, r10, [r0, #48]",
                     "mov r6, r0",
+                    "vldrw.u32 q1, [r0, #64]",
+                    "vstrw.32 q1, [r0, #96]",
                     concat!("vmov.i8 q5, #", $mask),
                     "2:",
-                    "vldrw.u32 q1, [r6, #64]",
+                    "vldrw.u32 q1, [r6, #96]",
                     "mov r1, r12",
                     "ldrd r0, r2, [r11], #8",
                     "ldrd r4, r8, [r11], #8",
@@ -302,7 +304,7 @@ macro_rules! row {
                     "vadd.i32 q2, q2, r7",
                     "vdup.32 q7, r1",
                     "vmax.s32 q2, q2, q6",
-                    "vldrw.u32 q1, [r6, #64]",
+                    "vldrw.u32 q1, [r6, #96]",
                     "vmin.s32 q2, q2, q7",
                     // To the second half, or the next panel.
                     "vstrb.32 q2, [r3], #4",
@@ -316,7 +318,7 @@ macro_rules! row {
                     "4:",
                     "vadd.i32 q1, q1, r0",
                     "ldr r2, [r6, #36]",
-                    "vstrw.32 q1, [r6, #64]",
+                    "vstrw.32 q1, [r6, #96]",
                     "cmp r3, r2",
                     "bne 2b",
                     "pop {{r6, r7}}",
