@@ -126,8 +126,12 @@ impl Layout {
         for group in (1..self.groups).rev() {
             let from = rows + group * self.group / 2 * rows;
             let len = self.pairs(words, rows, group).len();
-            if from + len <= words.len() {
-                words.copy_within(from..from + len, self.at(rows, group) + rows);
+            let to = self.at(rows, group) + rows;
+            for i in (0..len).rev() {
+                let word = words.get(from + i).copied().unwrap_or_default();
+                if let Some(to) = words.get_mut(to + i) {
+                    *to = word;
+                }
             }
         }
     }
