@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|errors|kernels|log|infer|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|errors|kernels|layers|log|infer|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
@@ -8,6 +8,7 @@
 #   clock   the counter notices a clock that is not the expected one (Cortex-M)
 #   errors  each documented error code, and a sound model after it
 #   kernels every int8 kernel of the core's instruction set against its reference (Cortex-M)
+#   layers  instructions of single layers with weights of 8 bits and of fewer
 #   log     a stepped run, logged with defmt and decoded here (Cortex-M)
 #   infer   the class of the first input
 #   regions a model from a fast and a slow memory, with split and with staged weights (an386, an547)
@@ -226,6 +227,7 @@ part() {
     clock) wrong_clock ;;
     log) log ;;
     errors) emulate "$(build errors digits)" ;;
+    layers) emulate "$(build layers digits)" ;;
     kernels) emulate "$(build kernels digits)" ;;
     infer) emulate "$(build infer "$chosen")" ;;
     panic_free) panic_free ;;

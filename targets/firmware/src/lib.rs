@@ -12,6 +12,7 @@ mod fnv;
 #[cfg(feature = "semihosting")]
 pub mod host;
 pub mod kernels;
+pub mod layers;
 pub mod regions;
 #[cfg(feature = "semihosting")]
 pub mod stack;

@@ -21,14 +21,19 @@ mod depthwise_w8;
 mod elementwise_i8;
 mod epilogue;
 mod gather;
+mod low_bit;
+mod low_lines;
+mod low_row;
+mod low_tile;
 mod panels;
 mod patch;
 mod plane;
 mod row;
 
 use crate::args::*;
+use crate::code::Code;
 use crate::isa::IsaI8;
-use crate::portable::delegate::{portable_f32, portable_i8, portable_low};
+use crate::portable::delegate::{portable_f32, portable_i8};
 use crate::select::IsaKind;
 
 /// The instruction set of a build for cores with the DSP extension.
@@ -74,7 +79,22 @@ impl IsaI8 for Dsp {
         elementwise_i8::add_in_place(a, args, out);
     }
 
-    portable_low!(conv2d_low dense_low);
+    fn conv2d_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        scratch: &mut [u8],
+    ) {
+        low_bit::conv2d::<C>(x, w, shape, pad_value, output, scratch);
+    }
+
+    fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]) {
+        low_bit::dense::<C>(x, w, rows, output, scratch);
+    }
+
     portable_i8!(max_pool_i8 avg_pool_i8 mul_i8 rescale_i8
         table_i8 table_in_place_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
 }

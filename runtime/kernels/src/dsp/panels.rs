@@ -103,7 +103,7 @@ impl<'a> Group<'a> {
 }
 
 /// A task without rows: `None` where the inner loops have no epilogue for the layer.
-fn fused(w: &[i8], quads: usize, first: usize, n: usize, row: usize, q: &Requant<'_>) -> Option<Task> {
+pub fn fused(w: &[i8], quads: usize, first: usize, n: usize, row: usize, q: &Requant<'_>) -> Option<Task> {
     let mode = mode(q);
     let Bias::I32(bias) = q.bias else { return None };
     let end = first + n;
@@ -169,7 +169,15 @@ pub fn panel_sums(
     if !(1..=NR).contains(&live) || !holds(panel, x, quads, live, rows) {
         return;
     }
-    let mut task = Task {
+    let mut task = sums_task(panel, x, quads, live, before, sums);
+    // SAFETY: `holds` has seen to weights and x; `before` serves as the arrays of eight channels, two of which do not matter,
+    // and room for four sums of each.
+    unsafe { run(&mut task, rows) }
+}
+
+/// The task of [`panel_sums`].
+pub fn sums_task(panel: &[i8], x: &[u32], quads: usize, live: usize, before: &[i32; NR], sums: &mut Sums) -> Task {
+    Task {
         w: panel.as_ptr(),
         x: x.as_ptr(),
         quads,
@@ -192,8 +200,5 @@ pub fn panel_sums(
         s: 0,
         end: 0,
         zero_point: 0,
-    };
-    // SAFETY: `holds` has seen to weights and x; `before` serves as the arrays of eight channels, two of which do not matter,
-    // and room for four sums of each.
-    unsafe { run(&mut task, rows) }
+    }
 }

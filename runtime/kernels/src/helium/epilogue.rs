@@ -40,6 +40,11 @@ impl<'a> Epilogue<'a> {
         (len >= elements).then_some(Self { output, channels, vectors })
     }
 
+    /// Channels of a row of the output.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// The epilogue for tiles that requantize in registers, and the output.
     #[inline]
     pub fn int8(&mut self) -> Option<(Int8<'_>, &mut [i8])> {

@@ -16,6 +16,10 @@ mod dot;
 mod elementwise_i8;
 mod epilogue;
 mod gather;
+mod low_bit;
+mod low_lines;
+mod low_loops;
+mod low_panels;
 mod pool_i8;
 mod row_i8;
 mod taps;
@@ -23,8 +27,9 @@ mod tile_i8;
 mod tile_loops;
 
 use crate::args::*;
+use crate::code::Code;
 use crate::isa::IsaI8;
-use crate::portable::delegate::{portable_f32, portable_i8, portable_low};
+use crate::portable::delegate::{portable_f32, portable_i8};
 use crate::select::IsaKind;
 
 /// Product of sizes; where it leaves the address space, a length that no slice has.
@@ -88,7 +93,22 @@ impl IsaI8 for Helium {
         elementwise_i8::table_in_place(table, out);
     }
 
-    portable_low!(conv2d_low dense_low);
+    fn conv2d_low<C: Code>(
+        self,
+        x: &[i8],
+        w: &LowBit<'_>,
+        shape: &ConvShape,
+        pad_value: i8,
+        output: Output<'_>,
+        scratch: &mut [u8],
+    ) {
+        low_bit::conv2d::<C>(x, w, shape, pad_value, output, scratch);
+    }
+
+    fn dense_low<C: Code>(self, x: &[i8], w: &LowBit<'_>, rows: usize, output: Output<'_>, scratch: &mut [u8]) {
+        low_bit::dense::<C>(x, w, rows, output, scratch);
+    }
+
     portable_i8!(mul_i8 softmax_i8 quantize_i8 dequantize_i8 dynamic_quantize_i8);
 }
 

@@ -48,6 +48,8 @@ macro_rules! add_residual {
     };
 }
 
+pub(super) use add_residual;
+
 /// An asm block that uses every register but r6, r7 (which it gives back) and r13.
 macro_rules! whole {
     ($args:ident: $($asm:tt)*) => {

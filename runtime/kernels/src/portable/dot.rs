@@ -25,7 +25,7 @@ impl Int8 for u8 {
 }
 
 /// Whether lanes of a vector or single registers hold the sums.
-const VECTORS: bool = cfg!(any(target_arch = "x86_64", selvedge_neon, target_feature = "simd128"));
+pub const VECTORS: bool = cfg!(any(target_arch = "x86_64", selvedge_neon, target_feature = "simd128"));
 
 /// Sums of `R` rows times the `channels` of `panel`, whole quads of k of rows of one length.
 /// Exact; sums wrap; those past `channels` are unspecified.

@@ -4,6 +4,7 @@
 //! Scratch holds the rows of a tile as bytes, padded with zeros to whole spans, then the sums of
 //! their spans.
 
+use super::dot::VECTORS;
 use super::{epilogue, gather};
 use crate::args::*;
 use crate::code::Code;
@@ -165,7 +166,7 @@ impl Panels<'_> {
             let rows: [(&[u8], i32); R] = core::array::from_fn(|r| lines.spans(row + r, first, count));
             let sums = dot::<C, R>(codes, live, rows.map(|(bytes, _)| bytes), w.k - first * SPAN);
             let place = panel * NR * groups + g * live;
-            for c in 0..live {
+            for c in 0..live.min(NR) {
                 let scale = w.scales.get(place + c).map_or(1, |&s| i32::from(s));
                 let offset = w.offsets.get(place + c).map_or(i32::from(w.zero) * scale, |&o| i32::from(o));
                 for ((acc, sums), (_, x_sum)) in acc.iter_mut().zip(&sums).zip(&rows) {
@@ -182,6 +183,53 @@ impl Panels<'_> {
 /// `live` are unspecified.
 #[inline(always)]
 fn dot<C: Code, const R: usize>(codes: &[u8], live: usize, rows: [&[u8]; R], k: usize) -> [[i32; NR]; R] {
+    // Several rows share what the codes take.
+    if VECTORS || R > 1 { dot_lanes::<C, R>(codes, live, rows, k) } else { dot_registers::<C, R>(codes, live, rows, k) }
+}
+
+/// One channel and row after the other.
+#[inline(never)]
+fn dot_registers<C: Code, const R: usize>(codes: &[u8], live: usize, rows: [&[u8]; R], k: usize) -> [[i32; NR]; R] {
+    let block = C::WIDTH.block();
+    let words = codes.as_chunks::<4>().0;
+    let mut acc = [[0i32; NR]; R];
+    let len = rows.first().map_or(0, |row| row.len()).min(k.next_multiple_of(block));
+    for (acc, row) in acc.iter_mut().zip(rows) {
+        let x = row.get(..len).unwrap_or_default().as_chunks::<4>().0;
+        for (channel, acc) in acc.iter_mut().enumerate().take(live) {
+            *acc = dot_channel::<C>(words.get(channel..).unwrap_or_default(), live, x);
+        }
+    }
+    acc
+}
+
+/// Words `live` apart times the quads of a row.
+#[inline(always)]
+fn dot_channel<C: Code>(mut words: &[[u8; 4]], live: usize, x: &[[u8; 4]]) -> i32 {
+    let mut sum = 0i32;
+    for x in x.chunks_exact(C::WIDTH.block() / 4) {
+        let mut block = [0u32; 3];
+        for word in block.iter_mut().take(C::WIDTH.runs()) {
+            let Some(&bytes) = words.first() else { return sum };
+            *word = u32::from_le_bytes(bytes);
+            words = words.get(live..).unwrap_or_default();
+        }
+        for (field, x) in x.iter().enumerate() {
+            let four = C::four(&block, field) as i32;
+            // An array's `map` would go through memory.
+            let &[x0, x1, x2, x3] = x;
+            let byte = |x: u8| i32::from(x as i8);
+            let (x0, x1, x2, x3) = (byte(x0), byte(x1), byte(x2), byte(x3));
+            sum = sum.wrapping_add((four & 255) * x0).wrapping_add((four >> 8 & 255) * x1);
+            sum = sum.wrapping_add((four >> 16 & 255) * x2).wrapping_add((four >> 24) * x3);
+        }
+    }
+    sum
+}
+
+/// The channels side by side.
+#[inline(always)]
+fn dot_lanes<C: Code, const R: usize>(codes: &[u8], live: usize, rows: [&[u8]; R], k: usize) -> [[i32; NR]; R] {
     let (block, runs) = (C::WIDTH.block(), C::WIDTH.runs());
     let (words, rows) = (codes.as_chunks::<4>().0, rows.map(|row| row.as_chunks::<4>().0));
     let mut acc = [[0i32; NR]; R];
@@ -198,7 +246,9 @@ fn dot<C: Code, const R: usize>(codes: &[u8], live: usize, rows: [&[u8]; R], k: 
             let fours: [u32; NR] = core::array::from_fn(|c| C::four(&block_words[c], field));
             for (acc, row) in acc.iter_mut().zip(&rows) {
                 let x = row.get(b * (block / 4) + field).copied().unwrap_or_default();
-                let [x0, x1, x2, x3] = x.map(|x| x as i8 as i32);
+                let [x0, x1, x2, x3] = x;
+                let byte = |x: u8| i32::from(x as i8);
+                let (x0, x1, x2, x3) = (byte(x0), byte(x1), byte(x2), byte(x3));
                 for (sum, four) in acc.iter_mut().zip(fours) {
                     let four = four as i32;
                     let low = (four & 255) * x0 + (four >> 8 & 255) * x1;
@@ -208,4 +258,37 @@ fn dot<C: Code, const R: usize>(codes: &[u8], live: usize, rows: [&[u8]; R], k: 
         }
     }
     acc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::{T2, W2, W3, W4};
+    use crate::testing::buffers::Rng;
+
+    fn both<C: Code>(rng: &mut Rng) {
+        for live in 1..=NR {
+            for k in [32, 64, 96] {
+                let codes: std::vec::Vec<u8> =
+                    rng.i8s(panel_bytes(C::WIDTH, live, k)).iter().map(|&x| x as u8).collect();
+                let rows: [std::vec::Vec<u8>; 4] =
+                    core::array::from_fn(|_| rng.i8s(k).iter().map(|&x| x as u8).collect());
+                let rows = [0, 1, 2, 3].map(|i| rows[i].as_slice());
+                let (lanes, registers) =
+                    (dot_lanes::<C, 4>(&codes, live, rows, k), dot_registers::<C, 4>(&codes, live, rows, k));
+                for (lanes, registers) in lanes.iter().zip(&registers) {
+                    assert_eq!(lanes[..live], registers[..live], "{:?} {live} {k}", C::WIDTH);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_forms_equal_each_other_on_random_panels_up_to_3_spans() {
+        let rng = &mut Rng(21);
+        both::<W4>(rng);
+        both::<W3>(rng);
+        both::<W2>(rng);
+        both::<T2>(rng);
+    }
 }

@@ -31,7 +31,7 @@ impl Suite<'_> {
             }
         }
         let epilogue = Epilogue::draw(rng, kind, &mut ws.channels, s.out_c, k, 1);
-        let scratch = &mut ws.scratch[offset..][..scratch];
+        let scratch = &mut ws.scratch.0[offset..][..scratch];
         scratch.fill(0xa5);
         let name = if depthwise { "depthwise_w8" } else { "conv2d_w8" };
         self.cases += 1;

@@ -7,6 +7,7 @@
 mod elementwise;
 mod epilogue;
 mod layers;
+mod low_bit;
 mod pools;
 mod rng;
 mod workspace;
@@ -30,10 +31,12 @@ pub fn run(workspace: &mut Workspace, out: &mut dyn Write) -> Result<(), Mismatc
     let isa = NATIVE.name();
     let mut suite = Suite { workspace, out, rng: Rng(1), cases: 0 };
     type Family = fn(&mut Suite<'_>) -> Result<(), Mismatch>;
-    let families: [(&str, Family); 6] = [
+    let families: [(&str, Family); 8] = [
         ("conv2d_w8", layers::conv2d),
         ("depthwise_w8", layers::depthwise),
         ("dense_w8", layers::dense),
+        ("conv2d_low", low_bit::conv2d),
+        ("dense_low", low_bit::dense),
         ("pools", pools::pools),
         ("elementwise", elementwise::integer),
         ("quantize", elementwise::quantize),

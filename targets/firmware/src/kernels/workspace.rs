@@ -8,6 +8,9 @@ const WEIGHTS: usize = 190_000;
 const SCRATCH: usize = 30_000;
 /// Channels of a layer.
 const CHANNELS: usize = 320;
+/// Codes of a layer, and its scales and offsets.
+const CODES: usize = 50_000;
+const VALUES: usize = 2_000;
 /// Elements before and behind an output that must stay as they were.
 const GUARD: usize = 32;
 
@@ -18,9 +21,11 @@ pub struct Workspace {
     pub rows: [i8; WEIGHTS],
     /// Aligned as in artifacts.
     pub weights: Aligned<[i8; WEIGHTS]>,
-    pub scratch: [u8; SCRATCH],
+    /// Aligned as in arenas.
+    pub scratch: Aligned<[u8; SCRATCH]>,
     pub floats: [f32; ELEMENTS],
     pub channels: Channels,
+    pub low: LowArrays,
     pub i8s: Outputs<i8>,
     pub i32s: Outputs<i32>,
     pub f32s: Outputs<f32>,
@@ -34,7 +39,7 @@ impl Workspace {
             second: [0; ELEMENTS],
             rows: [0; WEIGHTS],
             weights: Aligned([0; WEIGHTS]),
-            scratch: [0; SCRATCH],
+            scratch: Aligned([0; SCRATCH]),
             floats: [0.0; ELEMENTS],
             channels: Channels {
                 bias: [0; CHANNELS],
@@ -45,6 +50,14 @@ impl Workspace {
                 f32_bias: [0.0; CHANNELS],
                 x_scale: [0.0; CHANNELS],
                 column_sum: [0; CHANNELS],
+            },
+            low: LowArrays {
+                codes: Aligned([0; CODES]),
+                unpacked_codes: [0; CODES],
+                scales: [0; VALUES],
+                offsets: [0; VALUES],
+                unpacked_scales: [0; VALUES],
+                unpacked_offsets: [0; VALUES],
             },
             i8s: Outputs { got: [0; ELEMENTS + 2 * GUARD], want: [0; ELEMENTS + 2 * GUARD] },
             i32s: Outputs { got: [0; ELEMENTS + 2 * GUARD], want: [0; ELEMENTS + 2 * GUARD] },
@@ -67,6 +80,17 @@ pub struct Channels {
     pub f32_bias: [f32; CHANNELS],
     pub x_scale: [f32; CHANNELS],
     pub column_sum: [i32; CHANNELS],
+}
+
+/// Codes, scales and offsets, packed and not.
+pub struct LowArrays {
+    /// Aligned as in artifacts.
+    pub codes: Aligned<[u8; CODES]>,
+    pub unpacked_codes: [u8; CODES],
+    pub scales: [u8; VALUES],
+    pub offsets: [i16; VALUES],
+    pub unpacked_scales: [u8; VALUES],
+    pub unpacked_offsets: [i16; VALUES],
 }
 
 /// What a kernel and what its reference wrote.
