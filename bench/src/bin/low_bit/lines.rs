@@ -196,7 +196,8 @@ pub fn low<'a, C: Code>(rng: &mut Rng, isa: impl Isa + 'a, s: Shape, group: usiz
 /// then, some rows at a time, the layer's own sums, the projection up, both added and stored.
 pub fn branched<'a>(rng: &mut Rng, isa: impl Isa + 'a, s: Shape, group: usize) -> Line<'a> {
     const RANK: usize = 32;
-    const ROWS: usize = 8;
+    // As the compiler lays it down.
+    let at_once = if s.n * s.k < 1 << 21 { 8 } else { 32 };
     let w = Weights::new(rng, Width::W4, s, group);
     let mut w8 = |n, k| (0..pack::w8_bytes(n, k)).map(|_| rng.next() as i8).collect::<Vec<i8>>();
     let (down, up) = (w8(RANK, s.k), w8(s.n, RANK));
@@ -205,7 +206,7 @@ pub fn branched<'a>(rng: &mut Rng, isa: impl Isa + 'a, s: Shape, group: usize) -
     let (down, up) = (vec![down; copies], vec![up; copies]);
     let mut rows = Rows::new(rng, s);
     let mut t = vec![0i8; s.m * RANK];
-    let most = s.m.min(ROWS);
+    let most = s.m.min(at_once);
     let (mut sums, mut more) = (vec![0i32; most * s.n], vec![0i32; most * s.n]);
     let (mut scratch, mut turn) = (scratch(most, s.k), 0);
     s.line(format!("W4 g{group} and rank {RANK}"), bytes, move || {
