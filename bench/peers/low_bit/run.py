@@ -5,7 +5,7 @@ process, rounds interleaved.
 
 Every line multiplies the same activations with the same weights, and its result is compared with
 the product in f64. Times are those of the thread (CPU time), activations quantized within them;
-the median of the rounds. `:cold` reads weights from memory: copies of them take turns.
+the median of the rounds, and of their ratios. `:cold` reads weights from memory: copies of them take turns.
 """
 
 import argparse
@@ -115,13 +115,16 @@ def measure(text, shape, lines, rounds):
                 run()
             taken_by.append((time.thread_time() - start) / count)
     print(f"\n{text}; memory read at {part / statistics.median(taken[-1]) / 1e9:.1f} GB/s\n")
-    print("| | bits | µs, median | best | GMAC/s | GB/s | relative error |\n|---|---|---|---|---|---|---|")
+    print("| | bits | µs, median | best | GMAC/s | GB/s | over W4 g64 | relative error |")
+    print("|---|---|---|---|---|---|---|---|")
+    own = next(times for (name, *_), times in zip(lines, taken) if name == "selvedge W4 g64")
     for (name, bits, _, result, expected), times in zip(lines, taken):
         y = result()
         error = np.linalg.norm(y - expected) / np.linalg.norm(expected)
         median = statistics.median(times)
         rate, bytes_rate = m * k * n / median / 1e9, n * k * bits / 8 / median / 1e9
-        times = f"{median * 1e6:.0f} | {min(times) * 1e6:.0f} | {rate:.1f} | {bytes_rate:.1f}"
+        over = statistics.median(time / one for time, one in zip(times, own))
+        times = f"{median * 1e6:.0f} | {min(times) * 1e6:.0f} | {rate:.1f} | {bytes_rate:.1f} | {over:.2f}"
         print(f"| {name} | {bits:g} | {times} | {error:.3f} |", flush=True)
 
 

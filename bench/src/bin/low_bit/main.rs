@@ -68,7 +68,7 @@ fn main() {
 }
 
 /// Runs the lines in turn; prints the clock, the best rate of reading, and of each other line the
-/// median and what it is of the first.
+/// median and how many times as fast as the first it is, the median of the rounds' ratios.
 #[cfg(target_arch = "x86_64")]
 fn report(title: &str, first: &str, rounds: usize, lines: &mut [lines::Line<'_>]) {
     let mut taken = vec![vec![]; lines.len()];
@@ -77,31 +77,42 @@ fn report(title: &str, first: &str, rounds: usize, lines: &mut [lines::Line<'_>]
             taken.push((line.run)());
         }
     }
-    // Seconds of each line: the median round, and the best one.
-    let times: Vec<[f64; 2]> = taken
-        .iter_mut()
-        .map(|taken| {
-            taken.sort_by(f64::total_cmp);
-            [taken[taken.len() / 2], taken[0]]
-        })
-        .collect();
-    let rates = |line: usize| times[line].map(|seconds| lines[line].work / seconds / 1e9);
-    let clock = rates(0)[0];
-    let read = (1..4).map(|line| rates(line)[0]).fold(0.0, f64::max);
+    let rate = |line: usize| lines[line].work / median(taken[line].iter().copied()) / 1e9;
+    let ratio = |slow: usize, fast: usize| {
+        let work = lines[fast].work / lines[slow].work;
+        median(taken[slow].iter().zip(&taken[fast]).map(|(slow, fast)| slow / fast * work))
+    };
+    let clock = rate(0);
+    let read = (1..4).map(rate).fold(0.0, f64::max);
     println!("\n{title}: clock {clock:.2} GHz, memory read at {read:.1} GB/s\n");
     println!(
-        "| | µs, median | best | GMAC/s | best | MAC/cycle | of {first} | weights, GB/s |\n|---|---|---|---|---|---|---|---|"
+        "| | µs, median | best | GMAC/s | MAC/cycle | of {first} | weights, GB/s |\n|---|---|---|---|---|---|---|"
     );
     for (i, line) in lines.iter().enumerate().skip(4) {
-        let ([seconds, least], [rate, most]) = (times[i], rates(i));
+        let seconds = median(taken[i].iter().copied());
         println!(
-            "| {} | {:.0} | {:.0} | {rate:.1} | {most:.1} | {:.1} | {:.2} | {:.1} |",
+            "| {} | {:.0} | {:.0} | {:.1} | {:.1} | {:.2} | {:.1} |",
             line.name,
             seconds * 1e6,
-            least * 1e6,
-            rate / clock,
-            rate / rates(4)[0],
+            taken[i].iter().copied().fold(f64::MAX, f64::min) * 1e6,
+            rate(i),
+            rate(i) / clock,
+            ratio(4, i),
             line.bytes as f64 / seconds / 1e9
         );
     }
+    let find = |name: &str| lines.iter().position(|line| line.name == name);
+    for (slow, fast) in [("W8", "W4 g64"), ("W4 g64", "T2 row"), ("W4 row", "T2 row"), ("W4 g64 and rank 32", "W4 g64")]
+    {
+        if let (Some(a), Some(b)) = (find(slow), find(fast)) {
+            println!("\n{fast} is {:.3} times as fast as {slow}", ratio(a, b));
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
