@@ -280,10 +280,10 @@ pub fn conv<'a, C: Code>(
     })
 }
 
-/// 16 MiB at a time of a buffer that no cache holds, in `streams` places at once.
+/// 64 MiB at a time of a buffer that no cache holds, in `streams` places at once.
 pub fn read<'a>(streams: usize) -> Line<'a> {
-    const PART: usize = 16 << 20;
-    let data = vec![1u64; COLD / 8];
+    const PART: usize = 64 << 20;
+    let data = vec![1u64; 3 * PART / 8];
     let mut at = 0;
     let run = move || {
         let part = &data[at..at + PART / 8];
