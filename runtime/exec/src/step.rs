@@ -174,11 +174,16 @@ impl<'a> StepCtx<'a> {
         bytes.and_then(|bytes| bytemuck::try_cast_slice(bytes).ok()).ok_or_else(|| self.bad())
     }
 
+    /// Bytes of scratch that the plan gives the step.
+    pub fn scratch_bytes(&self) -> usize {
+        self.step.record.scratch_bytes as usize
+    }
+
     /// Checks that the plan gives the step at least this many bytes of scratch.
     ///
     /// # Errors
     /// [`ErrorKind::BadStep`].
     pub fn scratch(&self, bytes: usize) -> Result<(), Error> {
-        self.require(self.step.record.scratch_bytes as usize >= bytes)
+        self.require(self.scratch_bytes() >= bytes)
     }
 }

@@ -23,8 +23,11 @@ fn layer_sum(width: Option<Width>, x: &[i8], channel: usize) -> i64 {
     x.iter().enumerate().map(|(k, &x)| i64::from(x) * weight(k)).sum()
 }
 
-fn check(format: Format, width: Option<Width>) {
-    let p = low_rank(format, width);
+/// With `more` bytes of scratch than a layer needs.
+fn check(format: Format, width: Option<Width>, more: u32) {
+    let mut p = low_rank(format, width);
+    p.steps[0].scratch_bytes += more;
+    p.arena_bytes += more;
     let (x, scales) = (numbers(ROWS * K), (0..ROWS).map(|r| 0.5 + r as f32).collect::<Vec<_>>());
     let t = RANKS.map(|rank| numbers(ROWS * rank));
     let got = as_f32(&p.run(&[i8s(&x), f32s(&scales), i8s(&t[0]), i8s(&t[1])]).unwrap());
@@ -44,9 +47,12 @@ fn check(format: Format, width: Option<Width>) {
 
 #[test]
 fn sums_of_branches_end_in_the_sums_of_the_layer() {
-    check(Format::W8, None);
-    for (format, width) in FORMATS {
-        check(format, Some(width));
+    // Chunks of 8 rows, and all rows at once.
+    for more in [0, 4096] {
+        check(Format::W8, None, more);
+        for (format, width) in FORMATS {
+            check(format, Some(width), more);
+        }
     }
 }
 

@@ -233,9 +233,9 @@ fn join(step: &mut ProgramStep, layer: &DenseLayer, t: usize, up: selvedge_core:
         step.op = OpCode::DenseLowRank;
         step.inputs.resize(2, None);
         step.params.extend_from_slice(count.as_bytes());
-        let at_once = rows_at_once(layer.rows);
+        let at_once = rows_at_once(layer.rows, layer.n, layer.k);
         let own = if step.format == Format::W8 { 0 } else { pack_low::dense_low_scratch(at_once, layer.k) };
-        step.scratch_bytes = sums_bytes(layer.rows, layer.n) + own;
+        step.scratch_bytes = sums_bytes(at_once, layer.n) + own;
     }
     step.params.extend_from_slice(up.as_bytes());
     step.inputs.push(Some(t));

@@ -12,17 +12,21 @@ use selvedge_kernels::pack;
 
 /// Branches of one step.
 pub(crate) const MAX_BRANCHES: usize = 3;
-/// Rows whose sums the executor holds at once.
+/// Rows whose sums the executor holds at once, at least.
 const ROWS: usize = 8;
+/// The same of layers with [`LARGE`] weights, which do not stay in a host's second cache from one
+/// chunk of rows to the next.
+const ROWS_OF_LARGE: usize = 32;
+const LARGE: usize = 1 << 21;
 
-/// Scratch that the sums of a layer with branches take.
+/// Scratch that the sums of `rows` rows of a layer with branches take.
 pub(crate) fn sums_bytes(rows: usize, n: usize) -> usize {
-    2 * 4 * n * rows.min(ROWS)
+    2 * 4 * n * rows
 }
 
-/// Rows that a layer with branches runs at once.
-pub(crate) fn rows_at_once(rows: usize) -> usize {
-    rows.min(ROWS)
+/// Rows that a layer with branches and weights `[n, k]` runs at once.
+pub(crate) fn rows_at_once(rows: usize, n: usize, k: usize) -> usize {
+    rows.min(if n.saturating_mul(k) < LARGE { ROWS } else { ROWS_OF_LARGE })
 }
 
 /// Weights `[n, k]` as a step reads them.

@@ -35,8 +35,8 @@ fn dense_spec(weights: &IntWeights, branches: &[LowRankBranch], rows: usize, (n,
     let (op, scratch) = if branches.is_empty() {
         (OpCode::Dense, dense_scratch(&weights.rows, rows, k))
     } else {
-        let at_once = rows_at_once(rows);
-        (OpCode::DenseLowRank, sums_bytes(rows, n) + dense_scratch(&weights.rows, at_once, k))
+        let at_once = rows_at_once(rows, n, k);
+        (OpCode::DenseLowRank, sums_bytes(at_once, n) + dense_scratch(&weights.rows, at_once, k))
     };
     Spec::new(op, format, kernel).macs(rows * n * (k + ranks)).scratch(scratch)
 }

@@ -20,7 +20,7 @@ pub struct DenseLowRank<F>(PhantomData<F>);
 const OWN: usize = 2;
 /// Branches of one step.
 const MAX_BRANCHES: usize = MAX_INPUTS - OWN;
-/// Rows whose sums lie in scratch at once.
+/// Rows whose sums lie in scratch at once, at least; more where the plan gives more scratch.
 const ROWS: usize = 8;
 
 /// A branch: packed weights `[n, rank]`.
@@ -49,23 +49,38 @@ fn branches<'a>(ctx: &StepCtx<'a>, offset: usize, count: usize, n: usize) -> Opt
     Some(all)
 }
 
-/// Bytes of the sums of a chunk of rows, of the layer and of a branch.
-fn sums_bytes(rows: usize, n: usize) -> usize {
-    2 * 4 * n * rows.min(ROWS)
+/// Bytes of a chunk of rows: the sums of the layer and of a branch, then its own scratch.
+fn chunk_bytes(rows: usize, n: usize, own: impl Fn(usize) -> usize) -> usize {
+    n.saturating_mul(rows).saturating_mul(2 * 4).saturating_add(own(rows))
 }
 
-/// Runs a layer of `n` channels in chunks of rows. `sums(first, rows, output, scratch)` stores the
-/// layer's own sums of some rows; the scratch behind the chunk's sums is for it.
+/// Rows of a chunk: [`ROWS`], doubled as long as `bytes` of scratch hold them.
+fn rows_at_once(bytes: usize, rows: usize, n: usize, own: impl Fn(usize) -> usize) -> usize {
+    let mut chunk = rows.min(ROWS);
+    while chunk < rows {
+        let more = (chunk * 2).min(rows);
+        if chunk_bytes(more, n, &own) > bytes {
+            break;
+        }
+        chunk = more;
+    }
+    chunk
+}
+
+/// Runs a layer of `n` channels in chunks of rows. `own(x, rows, output, scratch)` stores the
+/// layer's own sums of some rows; the scratch behind the chunk's sums, `own_scratch(rows)` bytes,
+/// is for it.
 fn run<I: Isa>(
     ctx: &mut RunCtx<'_>,
     isa: I,
     epilogue: Epilogue<'_>,
     branches: [Option<Up<'_>>; MAX_BRANCHES],
     (rows, n): (usize, usize),
-    own_scratch: usize,
+    own_scratch: impl Fn(usize) -> usize,
     mut own: impl FnMut(&[i8], usize, Output<'_>, &mut [u8]),
 ) -> Result<(), Error> {
     let bad = ctx.step.bad();
+    let chunk = rows_at_once(ctx.step.scratch_bytes(), rows, n, &own_scratch);
     let mut views = ctx.views()?;
     let x: &[i8] = views.input(0)?;
     let mut t: [&[i8]; MAX_BRANCHES] = [&[]; MAX_BRANCHES];
@@ -74,14 +89,14 @@ fn run<I: Isa>(
             *t = views.input(OWN + i)?;
         }
     }
-    let scratch = views.scratch(sums_bytes(rows, n).saturating_add(own_scratch))?;
-    let (sums, scratch) = scratch.split_at_mut_checked(sums_bytes(rows, n)).ok_or(bad)?;
+    let scratch = views.scratch(chunk_bytes(chunk, n, own_scratch))?;
+    let (sums, scratch) = scratch.split_at_mut_checked(chunk_bytes(chunk, n, |_| 0)).ok_or(bad)?;
     let sums: &mut [i32] = bytemuck::try_cast_slice_mut(sums).map_err(|_| bad)?;
     let (sums, more) = sums.split_at_mut_checked(sums.len() / 2).ok_or(bad)?;
     let mut output = epilogue.output(&mut views)?;
     let k = x.len() / rows.max(1);
-    for (chunk, x) in x.chunks((ROWS * k).max(1)).enumerate() {
-        let (first, live) = (chunk * ROWS, rows.saturating_sub(chunk * ROWS).min(ROWS));
+    for (i, x) in x.chunks(chunk.saturating_mul(k).max(1)).enumerate() {
+        let (first, live) = (i * chunk, rows.saturating_sub(i * chunk).min(chunk));
         let sums = sums.get_mut(..live * n).ok_or(bad)?;
         let raw = Raw { zero_point: 0, column_sum: &[] };
         own(x, live, Output::I32(raw, sums), scratch);
@@ -117,7 +132,7 @@ impl Op for DenseLowRank<W8> {
     fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
         let plan = dense_i8::Plan::build(ctx, OWN).ok_or(ctx.bad())?;
         branches(ctx, size_of::<DenseI8>(), plan.rows, plan.n).ok_or(ctx.bad())?;
-        ctx.scratch(sums_bytes(plan.rows, plan.n))?;
+        ctx.scratch(chunk_bytes(plan.rows.min(ROWS), plan.n, |_| 0))?;
         plan.epilogue.validate(ctx)
     }
 
@@ -126,9 +141,17 @@ impl Op for DenseLowRank<W8> {
         let plan = dense_i8::Plan::build(&ctx.step, OWN).ok_or(bad)?;
         let ups = branches(&ctx.step, size_of::<DenseI8>(), plan.rows, plan.n).ok_or(bad)?;
         let (k, n) = (plan.k, plan.n);
-        run(ctx, isa, plan.epilogue, ups, (plan.rows, n), 0, |x, rows, output, _| {
-            isa.dense_w8(x, plan.weights, rows, k, n, output);
-        })
+        run(
+            ctx,
+            isa,
+            plan.epilogue,
+            ups,
+            (plan.rows, n),
+            |_| 0,
+            |x, rows, output, _| {
+                isa.dense_w8(x, plan.weights, rows, k, n, output);
+            },
+        )
     }
 }
 
@@ -142,7 +165,7 @@ macro_rules! low_rank {
                 let plan = dense_low::Plan::build::<$code>(ctx, OWN).ok_or(ctx.bad())?;
                 let offset = size_of::<DenseI8>() + size_of::<LowBit>();
                 branches(ctx, offset, plan.rows, plan.w.n).ok_or(ctx.bad())?;
-                ctx.scratch(sums_bytes(plan.rows, plan.w.n).saturating_add(low_scratch(&plan)))?;
+                ctx.scratch(chunk_bytes(plan.rows.min(ROWS), plan.w.n, low_scratch(plan.w.k)))?;
                 plan.epilogue.validate(ctx)
             }
 
@@ -151,7 +174,7 @@ macro_rules! low_rank {
                 let plan = dense_low::Plan::build::<$code>(&ctx.step, OWN).ok_or(bad)?;
                 let offset = size_of::<DenseI8>() + size_of::<LowBit>();
                 let ups = branches(&ctx.step, offset, plan.rows, plan.w.n).ok_or(bad)?;
-                let scratch = low_scratch(&plan);
+                let scratch = low_scratch(plan.w.k);
                 run(ctx, isa, plan.epilogue, ups, (plan.rows, plan.w.n), scratch, |x, rows, output, scratch| {
                     isa.dense_low::<$code>(x, &plan.w, rows, output, scratch);
                 })
@@ -160,9 +183,9 @@ macro_rules! low_rank {
     )*};
 }
 
-/// Scratch of a chunk's own sums.
-fn low_scratch(plan: &dense_low::Plan<'_>) -> usize {
-    pack_low::dense_low_scratch(plan.rows.min(ROWS), plan.w.k)
+/// Scratch of the own sums of some rows of `k`.
+fn low_scratch(k: usize) -> impl Fn(usize) -> usize {
+    move |rows| pack_low::dense_low_scratch(rows, k)
 }
 
 low_rank!(W4 W3 W2 T2);

@@ -161,7 +161,6 @@ fn tile_sums<C: Code>(
         };
         match (rows, count) {
             (1, WIDE) => match streams::<C>(plan, panels) {
-                1 => one_row::<C, 1>(plan, panels, tile, row, raised, &mut sums),
                 2 => one_row::<C, 2>(plan, panels, tile, row, raised, &mut sums),
                 _ => one_row::<C, WIDE>(plan, panels, tile, row, raised, &mut sums),
             },
@@ -180,15 +179,13 @@ fn tile_sums<C: Code>(
 }
 
 /// Panels a single row is multiplied with at a time: weights that lie in the second cache are
-/// read fastest with many, weights from memory in one stream, or two where a run has more codes;
-/// W3 is bound by its arithmetic.
+/// read fastest with many, weights from memory in two streams; W3 is bound by its arithmetic.
 fn streams<C: Code>(plan: &Plan, panels: &Panels<'_>) -> usize {
     /// Bytes of weights that the second cache is taken to hold.
     const CACHED: usize = 1 << 19;
     match C::WIDTH {
         _ if plan.blocks * C::WIDTH.runs() * 4 * panels.rows <= CACHED => WIDE,
-        Width::W4 => 1,
-        Width::W2 | Width::T2 => 2,
+        Width::W4 | Width::W2 | Width::T2 => 2,
         Width::W3 => WIDE,
     }
 }
