@@ -7,6 +7,7 @@ use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::ArrayData;
 use selvedge_compiler::graph::{Constant, Node, Op, Value};
 use selvedge_compiler::inspect::{Summary, summarize};
+use selvedge_compiler::lowbit::Width;
 use selvedge_compiler::passes::{FactorForm, FactorRank, FactorizeOptions};
 use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::quantize::QuantScheme;
@@ -62,19 +63,28 @@ pub fn layouts(data: Option<&Path>) -> Layouts {
     Layouts { name, split: split(&regions), staged: split(&compiled(Some(usize::MAX))), regions }
 }
 
-/// The zoo: calibrated to int8, and in f32.
+/// The zoo: calibrated to int8, in f32, with weights of fewer bits.
 pub fn zoo() -> Vec<DeviceModel> {
     let int8 = calibrated(&CompileOptions::default());
     let options = CompileOptions { scheme: QuantScheme::f32(), ..CompileOptions::default() };
     let float = compile(digits::ONNX, &options).expect("the zoo model compiles").artifact;
     let how = FactorizeOptions { rank: FactorRank::Energy(0.9), form: FactorForm::Spatial };
     let pairs = calibrated(&CompileOptions { factorize: Some(how), ..CompileOptions::default() });
-    vec![
+    let groups = QuantScheme { edges_w8: false, ..QuantScheme::low_bit(Width::W4, 32) };
+    let groups = calibrated(&CompileOptions { scheme: groups, ..CompileOptions::default() });
+    let mut models = vec![
         digits_model("digits", int8),
         digits_model("digits_f32", float),
         digits_model("digits_norm", normalized()),
         digits_model("digits_pairs", pairs),
-    ]
+        digits_model("digits_w4g32", groups),
+    ];
+    // Trained with few bits: rows of W4, W3 and ternary weights.
+    models.extend(digits::QAT.map(|net| {
+        let made = compile(net.onnx, &CompileOptions::default()).expect("the zoo model compiles");
+        digits_model(&format!("digits_{}", net.name), made.artifact)
+    }));
+    models
 }
 
 /// The digits with a GroupNorm of 4 groups behind each convolution of one group, with constants

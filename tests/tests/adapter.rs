@@ -138,7 +138,7 @@ fn options(name: &str, observed: Observations) -> AttachOptions {
 }
 
 fn observe(base: &[u8], x: &[f32]) -> Observations {
-    let mut observer = with(base, |base| Observer::new(base)).expect("watches");
+    let mut observer = with(base, Observer::new).expect("watches");
     run_probed(base, IsaKind::Reference, x, &mut observer);
     observer.finish()
 }
@@ -162,7 +162,7 @@ fn detaching_gives_the_artifact_byte_for_byte_whatever_else_is_attached() {
         let other = joined(&base, &second, "second").artifact;
         assert!(without(&both, "first") == other, "{name}: the one below another");
         assert!(without(&without(&both, "first"), "second") == base, "{name}: both");
-        let there = with(&both, |both| attached(both)).expect("sound");
+        let there = with(&both, attached).expect("sound");
         let names: Vec<(&str, usize)> = there.iter().map(|a| (a.name.as_str(), a.layers)).collect();
         assert_eq!(names, [("first", 2), ("second", 2)]);
     }

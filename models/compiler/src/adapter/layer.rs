@@ -127,7 +127,7 @@ fn rooms(program: &Program, step: &ProgramStep, params: &DenseParams, m: &[i32],
     let room = |((&m, &shift), &bias): ((&i32, &i8), &i64)| {
         let left = (1 - i32::from(shift)).clamp(0, 40);
         let most = match wide {
-            true => (1i128 << 62) / i128::from(m.max(1)) >> left,
+            true => ((1i128 << 62) / i128::from(m.max(1))) >> left,
             false => (1i128 << 30) >> left,
         };
         ((most - i128::from(bias.unsigned_abs())) / 128).clamp(0, i128::from(LARGEST)) as i64

@@ -83,7 +83,7 @@ pub struct ActQuant {
     pub scale: f32,
     /// In −128..=127 for 8 bits, −32768..=32767 for 16.
     pub zero_point: i32,
-    /// 8 or 16; sub-byte activations are 8 with narrower `lo`/`hi`.
+    /// 8 or 16; activations of fewer bits are 8 with a clamp in front (`import/narrow.rs`).
     pub bits: u8,
     /// The file's grid was unsigned.
     pub unsigned: bool,
