@@ -83,6 +83,14 @@ fn by_bytes(layers: &[LayerCost], bytes: usize, price: f64) -> Option<Vec<usize>
     let step = (bytes / STEPS).max(1);
     let steps = bytes / step;
     let value = |layer: &LayerCost, width: usize| layer.widths[width].loss + price * layer.widths[width].micros;
+    // Where the best width of every layer fits, bytes need not be rounded.
+    let least = |layer: &LayerCost| {
+        (0..layer.widths.len()).min_by(|&a, &b| value(layer, a).total_cmp(&value(layer, b))).unwrap_or(0)
+    };
+    let unbounded: Vec<usize> = layers.iter().map(least).collect();
+    if sums(layers, &unbounded).0 <= bytes {
+        return Some(unbounded);
+    }
     // best[b]: the least value of the layers so far within b steps, and their widths' choices.
     let mut best: Vec<f64> = vec![0.0; steps + 1];
     let mut choices: Vec<Vec<u8>> = Vec::with_capacity(layers.len());
