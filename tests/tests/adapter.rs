@@ -9,6 +9,7 @@ use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::emit::{EmitOptions, Names};
 use selvedge_compiler::graph::{Clamp, Constant, DType, Graph, Node, Op, Value};
 use selvedge_compiler::lowbit::Width;
+use selvedge_compiler::prepare::PrepareOptions;
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::{CompileOptions, compile_calibrated, compile_loaded};
 use selvedge_tests::isas;
@@ -286,6 +287,18 @@ fn misfits_are_named_with_a_remedy() {
     assert_eq!(again, AdapterError::Attached("a".into()));
     let none = with(&made, |made| detach(made, "b")).expect_err("refused");
     assert!(none.to_string().contains("there are: a"), "{none}");
+    let how = PrepareOptions { low_rank: 16, svdquant: true, ..PrepareOptions::default() };
+    let compile = CompileOptions {
+        scheme: QuantScheme { edges_w8: false, ..QuantScheme::low_bit(Width::W4, 32) },
+        prepare: Some(how),
+        dynamic: true,
+        emit: EmitOptions { names: Names::All },
+        ..CompileOptions::default()
+    };
+    let samples = (0..8).map(|i| Sample::f32([ROWS, K], normal(ROWS * K, 100 + i, 1.0)));
+    let smoothed = compile_calibrated(model(), samples, &compile).expect("compiles").artifact;
+    let error = with(&smoothed, |smoothed| attach(smoothed, &adapter(4, 1), &plain)).expect_err("refused");
+    assert!(error.to_string().contains("--svdquant"), "{error}");
     // A third branch is the last; a fourth is refused.
     let more = joined(&joined(&made, &adapter(4, 2), "b").artifact, &adapter(4, 3), "c").artifact;
     let error =

@@ -17,6 +17,9 @@ use crate::quantize::{QuantScheme, QuantizeError, pack_narrow_weights, quantize}
 use crate::report::QuantReport;
 use crate::simulate::{SimMode, Simulator};
 
+/// Metadata key of artifacts whose layers read inputs divided by a vector that the weights were multiplied by.
+pub(crate) const SMOOTHED: &str = "smoothed";
+
 /// How ranges of activations are chosen from what was observed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ObserverKind {
@@ -241,7 +244,7 @@ pub(crate) fn compile_graph(
         check_stages(&program, limit)?;
     }
     let plan = plan_memory_in(&program, &options.memory)?;
-    describe_memory(&mut program, &plan, options);
+    describe(&mut program, &plan, options);
     let artifact = emit_with(&program, &plan, &options.emit);
     Ok(Compiled { artifact, program, plan, report, dead_channels, float_graph: graph, graph: quantized })
 }
@@ -259,8 +262,11 @@ fn check_stages(program: &Program, limit: usize) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Keeps in the artifact what the memory was planned for.
-fn describe_memory(program: &mut Program, plan: &MemoryPlan, options: &CompileOptions) {
+/// Keeps in the artifact what the memory was planned for, and that layers read smoothed inputs.
+fn describe(program: &mut Program, plan: &MemoryPlan, options: &CompileOptions) {
+    if options.prepare.is_some_and(|how| how.svdquant) {
+        program.meta.insert(SMOOTHED.into(), "svdquant".into());
+    }
     if plan.region_bytes[1] > 0 {
         let names: Vec<&str> = options.memory.regions.iter().map(|region| region.name.as_str()).collect();
         program.meta.insert("regions".into(), names.join(","));

@@ -9,6 +9,7 @@ use crate::emit::{EmitOptions, emit_with};
 use crate::lowbit::Branch;
 use crate::lower::branches::{MAX_BRANCHES, down_layer, rows_at_once, sums_bytes, up_branch};
 use crate::lower::pool::WeightPool;
+use crate::pipeline::SMOOTHED;
 use crate::plan::plan_memory;
 use crate::program::{Program, ProgramStep, ProgramTensor, Storage};
 use selvedge_core::params::Branches;
@@ -68,6 +69,11 @@ pub fn attach(bytes: &Artifact<'_>, adapter: &LoraAdapter, options: &AttachOptio
     bytes.verify_digest()?;
     check_name(&options.name)?;
     let Decoded { mut program, names } = plain(bytes)?;
+    if program.meta.contains_key(SMOOTHED) {
+        return Err(AdapterError::Unsupported(
+            "the artifact's layers read smoothed inputs, which an adapter was not trained for; compile it without --svdquant",
+        ));
+    }
     let key = format!("{META}{}", options.name);
     if program.meta.contains_key(&key) {
         return Err(AdapterError::Attached(options.name.clone()));
