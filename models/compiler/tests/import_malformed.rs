@@ -134,7 +134,8 @@ fn quantization_parameters_are_checked() {
     expect(&qdq(f32s("s", &[2], &[1.0, 2.0]), codes("z", 3, &[2], &[0, 0])), &["2 scales", "per tensor"]);
     expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 3, &[2], &[0, 0])), &["zero point of shape"]);
     expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 2, &[], &[256])), &["256", "UINT8"]);
-    expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 22, &[], &[3])), &["8 or 16 bits"]);
+    expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 6, &[], &[3])), &["2, 4, 8 or 16 bits"]);
+    assert!(import(&encode(&qdq(f32s("s", &[], &[1.0]), codes("z", 22, &[], &[3])))).is_ok(), "INT4 activations");
     expect(&qdq(f32s("s", &[], &[1.0]), f32s("z", &[], &[0.0])), &["zero point of type"]);
     let weights = |attributes, scale: TensorProto, zero: TensorProto| {
         let nodes = vec![

@@ -21,7 +21,7 @@ impl Grid {
         let Elem::Int { bits: bits @ (8 | 16), signed } = self.elem else {
             return refuse(
                 format!("an activation grid of type {:?}", self.elem),
-                "quantize activations to 8 or 16 bits (4- and 2-bit types are for constants)",
+                "quantize activations to 2, 4, 8 or 16 bits",
             );
         };
         let shift = if signed { 0 } else { 1 << (bits - 1) };
