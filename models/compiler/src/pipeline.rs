@@ -11,13 +11,15 @@ use crate::mixed::MixedError;
 use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize, split_layers};
 use crate::passes::{FactorizeError, FactorizeOptions};
 use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
-use crate::prepare::{PrepareError, PrepareOptions, prepare};
+use crate::prepare::{PrepareError, PrepareOptions, equalize, prepare};
 use crate::program::Program;
 use crate::quantize::{QuantScheme, QuantizeError, pack_narrow_weights, quantize};
 use crate::report::QuantReport;
 use crate::simulate::{SimMode, Simulator};
+use std::collections::BTreeMap;
 
-/// Metadata key of artifacts whose layers read inputs divided by a vector that the weights were multiplied by.
+/// Metadata key of artifacts whose layers read inputs divided by a vector that the weights were multiplied by
+/// (SVDQuant, equalization).
 pub(crate) const SMOOTHED: &str = "smoothed";
 
 /// How ranges of activations are chosen from what was observed.
@@ -39,6 +41,8 @@ pub struct CompileOptions {
     pub prepare: Option<PrepareOptions>,
     /// Quantize activations at run time although there are samples.
     pub dynamic: bool,
+    /// Scale channels between layers so that the grids fit them better (needs samples).
+    pub equalize: bool,
     /// Cut convolutions in two of low rank.
     pub factorize: Option<FactorizeOptions>,
     /// Values between two convolutions that are fused to run as one where that takes no more memory.
@@ -55,6 +59,8 @@ pub struct CompileOptions {
     /// Name under which the artifact remembers its weights file, where it is cut in two.
     pub weights_file: Option<String>,
     pub emit: EmitOptions,
+    /// Entries of the artifact's metadata, beside those of the compiler.
+    pub meta: BTreeMap<String, String>,
 }
 
 impl Default for CompileOptions {
@@ -66,6 +72,7 @@ impl Default for CompileOptions {
             target: TargetSpec::PORTABLE,
             prepare: None,
             dynamic: false,
+            equalize: false,
             factorize: None,
             pairs: Vec::new(),
             fuse: true,
@@ -74,6 +81,7 @@ impl Default for CompileOptions {
             stage_weights: None,
             weights_file: None,
             emit: EmitOptions::default(),
+            meta: BTreeMap::new(),
         }
     }
 }
@@ -178,6 +186,12 @@ fn compile_sampled(
     samples: impl IntoIterator<Item = Sample>,
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
+    if options.equalize {
+        let samples: Vec<Sample> = samples.into_iter().collect();
+        return compile_equalized(&graph, &samples, options, |graph, options| {
+            compile_sampled(graph, samples.iter().cloned(), options)
+        });
+    }
     if options.prepare.is_none() && !options.dynamic {
         let ranges = ranges_of(&graph, samples, options)?;
         return compile_graph(graph, Some(&ranges), options);
@@ -188,9 +202,7 @@ fn compile_sampled(
     let prepared = prepare(&graph, ranges.as_ref(), &samples, &options.scheme, how)?;
     // Smoothing makes values that need ranges of their own.
     let ranges = match ranges {
-        Some(_) if prepared.graph.nodes.len() != graph.nodes.len() => {
-            Some(ranges_of(&prepared.graph, samples, options)?)
-        }
+        Some(_) if prepared.smoothed => Some(ranges_of(&prepared.graph, samples, options)?),
         ranges => ranges,
     };
     let scheme = QuantScheme { prepared: prepared.layers, ..options.scheme.clone() };
@@ -198,6 +210,27 @@ fn compile_sampled(
     let mut compiled = compile_graph(prepared.graph, ranges.as_ref(), &options)?;
     compiled.program.notes.extend(prepared.notes);
     compiled.report.sensitivities = prepared.sensitivities;
+    Ok(compiled)
+}
+
+/// Equalizes a graph and compiles it by `compile`.
+pub(crate) fn compile_equalized(
+    graph: &Graph,
+    samples: &[Sample],
+    options: &CompileOptions,
+    compile: impl FnOnce(Graph, &CompileOptions) -> Result<Compiled, CompileError>,
+) -> Result<Compiled, CompileError> {
+    let made = equalize(graph, samples, &options.scheme).map_err(PrepareError::Run)?;
+    let mut options = CompileOptions { equalize: false, ..options.clone() };
+    if !made.scaled.is_empty() {
+        options.meta.insert(SMOOTHED.into(), "equalized".into());
+    }
+    let mut compiled = compile(made.graph, &options)?;
+    let (count, least) = made.scaled.iter().fold((0, 1.0f64), |(n, least), (_, ratio)| (n + 1, ratio.min(least)));
+    compiled.program.notes.push(match count {
+        0 => "equalization: no channels between two layers are worth scaling".into(),
+        _ => format!("equalization: the outputs of {count} layers are scaled; noise behind them down to {least:.2} of what it was"),
+    });
     Ok(compiled)
 }
 
@@ -264,6 +297,7 @@ fn check_stages(program: &Program, limit: usize) -> Result<(), PlanError> {
 
 /// Keeps in the artifact what the memory was planned for, and that layers read smoothed inputs.
 fn describe(program: &mut Program, plan: &MemoryPlan, options: &CompileOptions) {
+    program.meta.extend(options.meta.iter().map(|(key, value)| (key.clone(), value.clone())));
     if options.prepare.is_some_and(|how| how.svdquant) {
         program.meta.insert(SMOOTHED.into(), "svdquant".into());
     }

@@ -71,7 +71,7 @@ pub fn attach(bytes: &Artifact<'_>, adapter: &LoraAdapter, options: &AttachOptio
     let Decoded { mut program, names } = plain(bytes)?;
     if program.meta.contains_key(SMOOTHED) {
         return Err(AdapterError::Unsupported(
-            "the artifact's layers read smoothed inputs, which an adapter was not trained for; compile it without --svdquant",
+            "the artifact's layers read smoothed inputs, which an adapter was not trained for; compile it without --svdquant and --equalize",
         ));
     }
     let key = format!("{META}{}", options.name);

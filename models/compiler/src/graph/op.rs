@@ -19,7 +19,7 @@ pub struct Clamp {
 
 /// Window of a convolution or pool over two spatial axes. One-dimensional
 /// operators are brought to two with a first axis of length 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Window {
     pub kernel: [usize; 2],
     pub stride: [usize; 2],

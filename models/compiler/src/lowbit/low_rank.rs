@@ -146,20 +146,7 @@ impl Branch {
         let x = DMatrix::from_row_slice(tokens, k, inputs);
         let down = DMatrix::from_row_slice(rank, k, &self.down);
         let t = &x * down.transpose();
-        // Each component fills int8.
-        let largest = |j: usize| {
-            let seen = t.column(j).iter().fold(0f32, |max, t| t.abs().max(max));
-            if tokens >= ENOUGH_INPUTS {
-                return seen * 1.05;
-            }
-            // Few inputs do not show the largest value; without any: three times the value of inputs
-            // that are independent and large.
-            let rms = (t.column(j).norm_squared() / tokens.max(1) as f32).sqrt();
-            let norm = self.down[j * k..(j + 1) * k].iter().map(|v| v * v).sum::<f32>().sqrt();
-            if tokens == 0 { norm * 127.0 } else { (seen * 1.05).max(FEW_INPUTS_DEVIATIONS * rms) }
-        };
-        let units: Vec<f32> =
-            (0..rank).map(|j| Some(largest(j) / 127.0).filter(|u| u.is_normal()).unwrap_or(1.0)).collect();
+        let units = self.units(&t);
         let mut codes = LowRankBranch {
             rank,
             down: Vec::with_capacity(rank * k),
@@ -184,6 +171,23 @@ impl Branch {
         let relative_error = self.relative_error(&codes, row_scale, &x, &t);
         let data = codes.data(row_scale, k);
         Ok(BranchCodes { branch: codes, data, relative_error })
+    }
+
+    /// Steps of each component of `t` `[tokens, rank]`, so that it fills int8.
+    pub(super) fn units(&self, t: &DMatrix<f32>) -> Vec<f32> {
+        let tokens = t.nrows();
+        let largest = |j: usize| {
+            let seen = t.column(j).iter().fold(0f32, |max, t| t.abs().max(max));
+            if tokens >= ENOUGH_INPUTS {
+                return seen * 1.05;
+            }
+            // Few inputs do not show the largest value; without any: three times the value of inputs
+            // that are independent and large.
+            let rms = (t.column(j).norm_squared() / tokens.max(1) as f32).sqrt();
+            let norm = self.down[j * self.k..(j + 1) * self.k].iter().map(|v| v * v).sum::<f32>().sqrt();
+            if tokens == 0 { norm * 127.0 } else { (seen * 1.05).max(FEW_INPUTS_DEVIATIONS * rms) }
+        };
+        (0..self.rank).map(|j| Some(largest(j) / 127.0).filter(|u| u.is_normal()).unwrap_or(1.0)).collect()
     }
 
     /// Of the integer branch's outputs, `t` rounded and saturated as on the device.

@@ -5,6 +5,7 @@
 
 mod a4;
 mod asymmetric;
+mod fit_branch;
 mod gptq;
 mod gram;
 mod low_rank;
@@ -17,6 +18,7 @@ mod testing;
 
 pub use a4::{A4_GROUP, fake_quant_a4};
 pub use asymmetric::fit_asymmetric;
+pub use fit_branch::fit_branch;
 pub use gptq::{Gptq, gptq};
 pub use gram::Gram;
 pub use low_rank::{Branch, BranchCodes, Correction, low_rank_branch};

@@ -23,6 +23,20 @@ impl Activations {
     }
 }
 
+impl Activations {
+    /// Outputs of a layer with weights `own` and a branch `[n, k]`, empty without, on inputs `[_, k]`. Branches
+    /// read their inputs in at least 8 bits.
+    pub fn outputs(self, inputs: &[f32], own: &[f32], branch: &[f32], k: usize) -> Vec<f32> {
+        let mut out = product(&self.round(inputs, k), own, k);
+        if !branch.is_empty() {
+            let finer = if self == Activations::A4 { Activations::A8 } else { self };
+            let more = product(&finer.round(inputs, k), branch, k);
+            out.iter_mut().zip(more).for_each(|(y, more)| *y += more);
+        }
+        out
+    }
+}
+
 fn round_a8(row: &[f32]) -> Vec<f32> {
     let max = row.iter().fold(0f32, |max, x| x.abs().max(max));
     if max == 0.0 {

@@ -13,15 +13,19 @@ pub struct Smoothing {
     pub exponents: (f32, f32),
 }
 
-/// What a layer will hold of smoothed weights `[n, k]`, given them and the factors.
-pub type Quantizer<'a> = dyn FnMut(&[f32], &[f32]) -> Result<Vec<f32>, LowBitError> + 'a;
+/// What a layer will hold of smoothed weights `[n, k]`, given them and the factors: its own weights, and those
+/// of its branch, empty without.
+pub type Quantizer<'a> = dyn FnMut(&[f32], &[f32]) -> Result<(Vec<f32>, Vec<f32>), LowBitError> + 'a;
+
+/// A column's largest value counts as at least this part of the columns' mean.
+const QUIET: f32 = 0.25;
 
 /// Steps of the exponents.
 const GRID: usize = 20;
 
 /// Searches factors `max|x|^α / max|w|^β` with (α, β) of (0, 0), (α, 0) and (α, 1 − α) for those whose
 /// output error is the least, `quantize` making of smoothed weights `[n, k]` what the layer will hold
-/// (branches included), inputs rounded as `activations` says.
+/// and its branch, inputs rounded as `activations` says.
 ///
 /// # Errors
 /// Those of `quantize`, and [`LowBitError`] for sizes.
@@ -45,7 +49,11 @@ pub fn smoothing(
         }
         max
     };
-    let (of_inputs, of_weights) = (column_max(gram.kept()), column_max(weights));
+    let (mut of_inputs, of_weights) = (column_max(gram.kept()), column_max(weights));
+    // What the layers before are going to lose is alike in all columns: a quiet column divided by its
+    // own largest value would be all noise, and take the grid from the others.
+    let floor = QUIET * of_inputs.iter().sum::<f32>() / k.max(1) as f32;
+    of_inputs.iter_mut().for_each(|max| *max = max.max(floor));
     let exact = product(&inputs, weights, k);
     let mut best: Option<Smoothing> = None;
     for exponents in candidates() {
@@ -59,7 +67,8 @@ pub fn smoothing(
             .collect();
         let smoothed: Vec<f32> = inputs.iter().enumerate().map(|(i, x)| x / factors[i % k]).collect();
         let scaled: Vec<f32> = weights.iter().enumerate().map(|(i, w)| w * factors[i % k]).collect();
-        let found = product(&activations.round(&smoothed, k), &quantize(&scaled, &factors)?, k);
+        let (own, branch) = quantize(&scaled, &factors)?;
+        let found = activations.outputs(&smoothed, &own, &branch, k);
         let error: f64 = exact.iter().zip(&found).map(|(&y, &z)| f64::from(y - z).powi(2)).sum();
         let error = error / exact.len().max(1) as f64;
         if best.as_ref().is_none_or(|best| error < best.error) {
@@ -91,10 +100,10 @@ mod tests {
         let mut gram = Gram::new(k);
         gram.add(&inputs).expect("fits");
         let mut quantize =
-            |w: &[f32], _: &[f32]| Ok(nearest(w, (n, k), Width::W4, 64, Clip::MinMax, &[])?.dequantize());
+            |w: &[f32], _: &[f32]| Ok((nearest(w, (n, k), Width::W4, 64, Clip::MinMax, &[])?.dequantize(), vec![]));
         let found = smoothing(&weights, (n, k), &gram, Activations::A4, &mut quantize).expect("searches");
         let plain: Vec<f32> = gram.kept().chunks(k).step_by(4).flatten().copied().collect();
-        let rounded = product(&Activations::A4.round(&plain, k), &quantize(&weights, &[]).expect("quantizes"), k);
+        let rounded = product(&Activations::A4.round(&plain, k), &quantize(&weights, &[]).expect("quantizes").0, k);
         let exact = product(&plain, &weights, k);
         let error: f64 =
             exact.iter().zip(&rounded).map(|(&y, &z)| f64::from(y - z).powi(2)).sum::<f64>() / exact.len() as f64;

@@ -96,7 +96,7 @@ impl Lowering<'_> {
             let (spec, more) = self.dense_arrays(spec, &packed, n, branches);
             let spec = spec.weights_bytes(bytes + more);
             let input = self.int(io.x).map_err(|e| e.to_string())?;
-            let inputs = self.with_branches(node, vec![Some(input)], x.zp, (rows, k), branches)?;
+            let inputs = self.with_branches(node, vec![Some(input)], (None, x.zp), (rows, k), branches)?;
             self.produce_int(node, spec, &inputs, io.y, y);
             return Ok(());
         }
@@ -109,7 +109,12 @@ impl Lowering<'_> {
         let spec = spec.weights_bytes(bytes + more);
         let inputs = self.sums_inputs(node, io, x_grid, (k, rows)).map_err(|e| e.to_string())?;
         let zero_point = x_grid.map_or(0, |x| x.zp);
-        let inputs = self.with_branches(node, inputs, zero_point, (rows, k), branches)?;
+        // Branches read the input in 8 bits also where the layer's own is stored in 4: they hold what 4 lose.
+        let whole = match x_grid.is_none() && self.stores_a4(node, io, k * rows) && !branches.is_empty() {
+            true => Some(self.dynamic_quantize(node, io.x, k, rows).map_err(|e| e.to_string())?.0),
+            false => None,
+        };
+        let inputs = self.with_branches(node, inputs, (whole, zero_point), (rows, k), branches)?;
         self.produce_float(node, spec, &inputs, io.y);
         Ok(())
     }
@@ -125,16 +130,18 @@ impl Lowering<'_> {
         (spec, bytes)
     }
 
-    /// A dense layer's inputs: activations, their scales or none, the projections of its branches.
+    /// A dense layer's inputs: activations, their scales or none, the projections of its branches, which
+    /// read `whole` where that is given.
     fn with_branches(
         &mut self,
         node: &Node,
         mut inputs: Vec<Option<TensorId>>,
-        zero_point: i32,
+        (whole, zero_point): (Option<TensorId>, i32),
         sizes: (usize, usize),
         branches: &[LowRankBranch],
     ) -> Result<Vec<Option<TensorId>>, String> {
-        let Some(x) = inputs.first().copied().flatten().filter(|_| !branches.is_empty()) else { return Ok(inputs) };
+        let x = whole.or(inputs.first().copied().flatten());
+        let Some(x) = x.filter(|_| !branches.is_empty()) else { return Ok(inputs) };
         inputs.resize(2, None);
         let projections = self.down_projections(node, x, zero_point, sizes, branches)?;
         inputs.extend(projections.into_iter().map(Some));
@@ -168,9 +175,7 @@ impl Lowering<'_> {
             // The static scale is part of the layer's scales.
             Some(_) => vec![Some(self.int(io.x)?)],
             None => {
-                let a4 = self.graph.value(io.w).low_bit.as_ref().is_some_and(|low| low.a4) && row * rows > 1;
-                let dense = matches!(node.op, crate::graph::Op::Dense { .. });
-                let (q, scales) = if a4 && dense {
+                let (q, scales) = if self.stores_a4(node, io, row * rows) {
                     self.dynamic_quantize_a4(node, io.x, row, rows)?
                 } else {
                     self.dynamic_quantize(node, io.x, row, rows)?
@@ -178,6 +183,12 @@ impl Lowering<'_> {
                 vec![Some(q), Some(scales)]
             }
         })
+    }
+
+    /// Whether a layer's input of so many elements is stored in 4 bits.
+    fn stores_a4(&self, node: &Node, io: LayerIo, elements: usize) -> bool {
+        let a4 = self.graph.value(io.w).low_bit.as_ref().is_some_and(|low| low.a4);
+        a4 && elements > 1 && matches!(node.op, crate::graph::Op::Dense { .. })
     }
 
     /// Quantizes an f32 value at run time, one scale for each `row` elements.
@@ -238,7 +249,7 @@ impl Lowering<'_> {
         let stored = self.tensor(format!("{name}/{}/a4", node.name), DType::U8, &[rows, bytes], None);
         let scales = self.tensor(format!("{name}/{}/scale", node.name), DType::F32, &[rows], None);
         self.push(&node.name, store, &[Some(input)], &[stored, scales]);
-        let q = self.tensor(format!("{name}/{}/i8", node.name), DType::I8, &dims, None);
+        let q = self.tensor(format!("{name}/{}/a4/i8", node.name), DType::I8, &dims, None);
         let unpack = Spec::new(OpCode::UnpackA4, Format::I8, "unpack_a4").params(&params);
         self.push(&node.name, unpack, &[Some(stored)], &[q]);
         Ok((q, scales))

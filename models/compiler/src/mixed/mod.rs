@@ -13,7 +13,7 @@ pub use search::{Budget, Search, choose};
 use crate::calibrate::{Ranges, Sample};
 use crate::graph::Graph;
 use crate::lowbit::Width;
-use crate::pipeline::{CompileError, CompileOptions, Compiled, compile_graph, ranges_of};
+use crate::pipeline::{CompileError, CompileOptions, Compiled, compile_equalized, compile_graph, ranges_of};
 use crate::prepare::{PrepareOptions, Prepared, prepare};
 use crate::quantize::{LowBitFormat, QuantScheme, WeightFormat};
 use crate::report::{FrontierPoint, QuantReport};
@@ -81,11 +81,9 @@ impl Bench<'_> {
             scheme.layers.insert(layer.name.clone(), format(layer.widths[width].name, self.mixed.group));
         }
         let prepared: Prepared = prepare(self.graph, self.ranges, self.samples, &scheme, how)?;
-        let graph = prepared.graph;
+        let (graph, smoothed) = (prepared.graph, prepared.smoothed);
         let ranges = match self.ranges {
-            Some(_) if graph.nodes.len() != self.graph.nodes.len() => {
-                Some(ranges_of(&graph, self.samples.iter().cloned(), self.options)?)
-            }
+            Some(_) if smoothed => Some(ranges_of(&graph, self.samples.iter().cloned(), self.options)?),
             ranges => ranges.cloned(),
         };
         let scheme = QuantScheme { prepared: prepared.layers, ..scheme };
@@ -124,11 +122,23 @@ pub fn compile_mixed(
     if samples.is_empty() {
         return Err(MixedError::NoSamples.into());
     }
+    if options.equalize {
+        return compile_equalized(&graph, samples, options, |graph, options| {
+            compile_mixed(graph, samples, options, mixed)
+        });
+    }
     let ranges = if options.dynamic { None } else { Some(ranges_of(&graph, samples.iter().cloned(), options)?) };
     let bench = Bench { graph: &graph, ranges: ranges.as_ref(), samples, options, mixed };
     let scheme = QuantScheme { weights: format("w4", mixed.group), ..options.scheme.clone() };
     let how = options.prepare.unwrap_or_default();
-    let nearest = PrepareOptions { low_rank: 0, svdquant: false, method: crate::prepare::Method::Nearest, ..how };
+    let nearest = PrepareOptions {
+        low_rank: 0,
+        svdquant: false,
+        bias_correction: false,
+        teacher: None,
+        method: crate::prepare::Method::Nearest,
+        ..how
+    };
     let sensitivities = prepare(&graph, ranges.as_ref(), samples, &scheme, &nearest)?.sensitivities;
     if sensitivities.is_empty() {
         return Err(MixedError::NoLayers.into());

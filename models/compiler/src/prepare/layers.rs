@@ -6,8 +6,8 @@ use super::{Method, PrepareError, PrepareOptions};
 use crate::calibrate::Ranges;
 use crate::graph::{Graph, Node, Op, ValueId};
 use crate::lowbit::{
-    Activations, Branch, Clip, Correction, Gram, LowBitError, LowBitRows, Width, fit_asymmetric, gptq, low_rank_branch,
-    nearest, output_error, output_snr_db,
+    Activations, Branch, Clip, Correction, Gram, LowBitError, LowBitRows, Width, fit_asymmetric, fit_branch, gptq,
+    low_rank_branch, nearest, output_snr_db,
 };
 use crate::quantize::{LayerMatrix, LowBitFormat, PreparedLayer, activation_grid};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,10 @@ pub(super) struct Work<'a> {
     pub ranges: Option<&'a Ranges>,
     pub options: PrepareOptions,
     pub notes: Vec<String>,
+    /// What the inputs of layers are divided by, by the node's name.
+    pub factors: BTreeMap<String, Vec<f32>>,
+    /// Values that the layer before them gives smoothed.
+    pub folded: usize,
 }
 
 /// A layer's weights in the order of the kernels.
@@ -63,6 +67,14 @@ impl Layer {
 }
 
 impl Work<'_> {
+    /// Input columns of a layer after activation smoothing.
+    pub(super) fn as_smoothed(&self, layer: &str, mut columns: Vec<f32>) -> Vec<f32> {
+        if let Some(factors) = self.factors.get(layer) {
+            columns.iter_mut().zip(factors).for_each(|(x, factor)| *x /= factor);
+        }
+        columns
+    }
+
     /// Layers of a kind that share their input, each with its index.
     fn shared(&self, chosen: &BTreeMap<usize, LowBitFormat>) -> Vec<Vec<(usize, Layer)>> {
         type Readers = (Option<ValueId>, Vec<(usize, Layer)>);
@@ -114,7 +126,7 @@ impl Work<'_> {
     }
 
     /// Codes by the method, then a branch for what they lost; layers share its projection.
-    fn plain(
+    pub(super) fn plain(
         &mut self,
         layers: &[(usize, Layer)],
         dense: bool,
@@ -208,11 +220,11 @@ impl Work<'_> {
         found: &mut BTreeMap<String, PreparedLayer>,
     ) -> Result<(), PrepareError> {
         let mut branches = branches.into_iter();
-        for ((index, layer), rows) in layers.iter().zip(codes) {
+        for ((_, layer), mut rows) in layers.iter().zip(codes) {
             let mut prepared = PreparedLayer::default();
             if let Some(branch) = branches.next() {
-                let units = self.in_steps(*index, kept, layer.k);
-                let codes = branch.quantize(&rows.row_scale, &units).map_err(|error| layer.error(error))?;
+                let units = self.in_steps(&layer.name, kept, layer.k);
+                let codes = fit_branch(&branch, &mut rows, &units).map_err(|error| layer.error(error))?;
                 if codes.relative_error > 0.05 {
                     self.notes.push(format!(
                         "{}: the integer form of its branch differs by {:.1} % from the real one",
@@ -230,12 +242,17 @@ impl Work<'_> {
     }
 
     /// Rows in units of their int8 scales: that of the calibrated grid, or each row's own.
-    fn in_steps(&self, index: usize, rows: &[f32], k: usize) -> Vec<f32> {
-        let node = &self.graph.nodes[index.min(self.graph.nodes.len() - 1)];
-        let x = node.inputs.first().copied().flatten().map(|id| &self.graph.value(id).name);
-        let range = self.ranges.and_then(|ranges| ranges.get(x?));
-        if let Some(range) = range {
-            let scale = activation_grid(range.lo, range.hi).scale;
+    fn in_steps(&self, layer: &str, rows: &[f32], k: usize) -> Vec<f32> {
+        if let Some(ranges) = self.ranges {
+            let node = self.graph.nodes.iter().find(|node| node.name == layer);
+            let x = node.and_then(|node| node.inputs.first().copied().flatten()).map(|id| &self.graph.value(id).name);
+            // Smoothed inputs have no range yet: that of the rows.
+            let range = x.filter(|_| !self.factors.contains_key(layer)).and_then(|x| ranges.get(x));
+            let (lo, hi) = range.map_or_else(
+                || rows.iter().fold((0f32, 0f32), |(lo, hi), &x| (lo.min(x), hi.max(x))),
+                |range| (range.lo, range.hi),
+            );
+            let scale = activation_grid(lo, hi).scale;
             return rows.iter().map(|x| x / scale).collect();
         }
         let row = |row: &[f32]| -> Vec<f32> {
@@ -272,10 +289,12 @@ impl Work<'_> {
         Ok(table)
     }
 
-    /// Mean squared output error of a layer, inputs rounded as they will be.
-    pub(super) fn score(&self, layer: &Layer, weights: &[f32], found: &[f32], kept: &[f32]) -> f64 {
-        // The rounding of inputs is the same for every candidate; only the weights' part counts.
-        output_error(weights, found, layer.k, &self.options.activations.round(kept, layer.k))
+    /// Mean squared output error of a layer that holds weights of its own and a branch.
+    pub(super) fn score(&self, layer: &Layer, weights: &[f32], (own, branch): (&[f32], &[f32]), kept: &[f32]) -> f64 {
+        let found = self.options.activations.outputs(kept, own, branch, layer.k);
+        let exact = Activations::F32.outputs(kept, weights, &[], layer.k);
+        let square = |(x, y): (&f32, &f32)| f64::from(x - y).powi(2);
+        exact.iter().zip(&found).map(square).sum::<f64>() / exact.len().max(1) as f64
     }
 }
 

@@ -2,8 +2,9 @@
 //! weights in a branch, the rest in few bits.
 
 use super::layers::{Layer, Work};
+use super::scaling::{Chain, multiply_inputs};
 use super::{Method, PrepareError};
-use crate::graph::{Binary, Constant, Node, Op, Value};
+use crate::graph::{Binary, Constant, Graph, Node, Op, Value, ValueId};
 use crate::lowbit::{Branch, Clip, Correction, Gram, LowBitError, LowBitRows, low_rank_branch, nearest, smoothing};
 use crate::quantize::PreparedLayer;
 use std::collections::BTreeMap;
@@ -28,11 +29,11 @@ impl Smoothed {
         let n: usize = layers.iter().map(|(_, layer)| layer.n).sum();
         let stacked: Vec<f32> = layers.iter().flat_map(|(_, layer)| layer.weights.iter().copied()).collect();
         let (format, rank) = (layers[0].1.format, work.options.low_rank.min(n.min(k)));
-        let mut with_branch = |weights: &[f32], _: &[f32]| -> Result<Vec<f32>, LowBitError> {
+        let mut with_branch = |weights: &[f32], _: &[f32]| -> Result<(Vec<f32>, Vec<f32>), LowBitError> {
             let branch = low_rank_branch(weights, (n, k), rank, Correction::Plain)?.product();
             let rest: Vec<f32> = weights.iter().zip(&branch).map(|(w, b)| w - b).collect();
             let rows = nearest(&rest, (n, k), format.width, format.group, Clip::Search, &[])?;
-            Ok(rows.dequantize().iter().zip(&branch).map(|(q, b)| q + b).collect())
+            Ok((rows.dequantize(), branch))
         };
         let found = smoothing(&stacked, (n, k), gram, work.options.activations, &mut with_branch);
         let factors = found.map_err(|error| layers[0].1.error(error))?.factors;
@@ -55,46 +56,50 @@ impl Smoothed {
         found: &mut BTreeMap<String, PreparedLayer>,
     ) -> Result<(), PrepareError> {
         // Steps of the inputs are those of the smoothed ones, which no calibration has seen.
+        let names: Vec<&String> = layers.iter().map(|(_, layer)| &layer.name).collect();
+        let smoothed = self.factors.iter().any(|&factor| factor != 1.0);
+        for name in names.iter().filter(|_| smoothed) {
+            work.factors.insert((*name).clone(), self.factors.clone());
+        }
         work.finish(layers, self.codes, self.branches, &self.kept, found)?;
-        if self.factors.iter().all(|&factor| factor == 1.0) {
+        if !smoothed {
             return Ok(());
         }
-        let names: Vec<&String> = layers.iter().map(|(_, layer)| &layer.name).collect();
         let graph = &mut work.graph;
-        let Some(first) = graph.nodes.iter().position(|node| names.contains(&&node.name)) else { return Ok(()) };
-        let Some(x) = graph.nodes[first].inputs[0] else { return Ok(()) };
-        let source = graph.value(x).clone();
-        let inverse: Vec<f32> = self.factors.iter().map(|factor| 1.0 / factor).collect();
-        let constant =
-            Value::constant(format!("{}/smoothing", source.name), vec![inverse.len()], Constant::F32(inverse));
-        let constant = graph.add_value(constant);
-        let mut smoothed = Value::new(format!("{}/smoothed", source.name), source.dtype, source.shape.clone());
-        (smoothed.perm, smoothed.channels) = (source.perm.clone(), source.channels.clone());
-        let smoothed = graph.add_value(smoothed);
-        let k = self.factors.len();
-        for node in graph.nodes.iter_mut().filter(|node| names.contains(&&node.name)) {
-            node.inputs[0] = Some(smoothed);
-        }
-        for name in &names {
-            let Some(index) = graph.nodes.iter().position(|node| &&node.name == name) else { continue };
-            let Some(w) = graph.nodes[index].inputs[1] else { continue };
-            let mut value = graph.value(w).clone();
-            if let Some(Constant::F32(data)) = &mut value.data {
-                data.iter_mut().enumerate().for_each(|(i, w)| *w *= self.factors[i % k]);
+        let indices: Vec<usize> =
+            (0..graph.nodes.len()).filter(|&index| names.contains(&&graph.nodes[index].name)).collect();
+        let Some(x) = indices.first().and_then(|&first| graph.nodes[first].inputs[0]) else { return Ok(()) };
+        indices.iter().for_each(|&index| multiply_inputs(graph, index, &self.factors));
+        match Chain::ending_at(graph, x, &indices) {
+            Some(chain) => {
+                chain.divide(graph, &self.factors);
+                work.folded += 1;
             }
-            value.name = format!("{}/smoothed", value.name);
-            let copy = graph.add_value(value);
-            graph.nodes[index].inputs[1] = Some(copy);
+            None => divide_value(graph, x, &indices, &self.factors),
         }
-        let node = Node {
-            name: format!("{}/smooth", source.name),
-            op: Op::Binary { kind: Binary::Mul, clamp: None },
-            inputs: vec![Some(x), Some(constant)],
-            outputs: vec![smoothed],
-        };
-        graph.nodes.insert(first, node);
         Ok(())
     }
+}
+
+/// Puts a division by `factors` between a value and the layers that read it.
+fn divide_value(graph: &mut Graph, x: ValueId, layers: &[usize], factors: &[f32]) {
+    let source = graph.value(x).clone();
+    let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
+    let constant = Value::constant(format!("{}/smoothing", source.name), vec![inverse.len()], Constant::F32(inverse));
+    let constant = graph.add_value(constant);
+    let mut smoothed = Value::new(format!("{}/smoothed", source.name), source.dtype, source.shape.clone());
+    (smoothed.perm, smoothed.channels) = (source.perm.clone(), source.channels.clone());
+    let smoothed = graph.add_value(smoothed);
+    for &layer in layers {
+        graph.nodes[layer].inputs[0] = Some(smoothed);
+    }
+    let node = Node {
+        name: format!("{}/smooth", source.name),
+        op: Op::Binary { kind: Binary::Mul, clamp: None },
+        inputs: vec![Some(x), Some(constant)],
+        outputs: vec![smoothed],
+    };
+    graph.nodes.insert(layers[0], node);
 }
 
 /// The codes of what a branch leaves, then a branch of what the codes leave, while the error falls.
@@ -115,8 +120,7 @@ fn alternate(
             let rest: Vec<f32> = weights.iter().zip(&product).map(|(w, b)| w - b).collect();
             let rows = work.codes(layer, &rest, None)?;
             let back = rows.dequantize();
-            let whole: Vec<f32> = back.iter().zip(&product).map(|(q, b)| q + b).collect();
-            error += work.score(layer, weights, &whole, kept) * layer.n as f64;
+            error += work.score(layer, weights, (&back, &product), kept) * layer.n as f64;
             next.push(weights.iter().zip(&back).map(|(w, q)| w - q).collect());
             codes.push(rows);
         }

@@ -1,5 +1,6 @@
 //! Writes a plan into the graph: grids, quantized copies, codes.
 
+use super::bias::corrected_bias;
 use super::dynamic_matmul::quantize_matmul;
 use super::error::QuantizeError;
 use super::low_bit::{LayerMatrix, formats, round_master};
@@ -134,7 +135,14 @@ fn quantize_layer(
     if let Some(prepared) = prepared.filter(|p| !p.branches.is_empty()) {
         add_branches(graph, index, prepared);
     }
-    if let (Some(bias), Some(grid)) = (bias, x) {
+    let corrected = prepared.and_then(|p| p.means.as_ref()).filter(|_| !scheme.elastic).and_then(|means| {
+        let back = graph.value(graph.nodes[index].inputs[1]?).f32s()?;
+        corrected_bias(&matrix?, (&data, back), bias.as_deref(), means)
+    });
+    if let Some(bias) = &corrected {
+        put_bias(graph, index, bias);
+    }
+    if let (Some(bias), Some(grid)) = (corrected.or(bias), x) {
         replace(graph, index, 2, quantize_bias(&bias, grid.scale, &scales), None);
     }
     Ok(())
@@ -166,6 +174,20 @@ pub(super) fn replace(graph: &mut Graph, node: usize, slot: usize, quantized: Qu
     value.codes = Some(quantized.codes);
     value.quant = quant;
     put(graph, node, slot, value);
+}
+
+/// Gives a layer this bias, in f32.
+fn put_bias(graph: &mut Graph, index: usize, bias: &[f32]) {
+    let name = format!("{}/bias", graph.nodes[index].name);
+    let value = Value::constant(name, vec![bias.len()], Constant::F32(bias.to_vec()));
+    match graph.nodes[index].inputs.get(2).copied().flatten() {
+        Some(old) => put(graph, index, 2, Value { name: graph.value(old).name.clone(), ..value }),
+        None => {
+            let id = graph.add_value(value);
+            graph.nodes[index].inputs.resize(2, None);
+            graph.nodes[index].inputs.push(Some(id));
+        }
+    }
 }
 
 /// Puts a constant in the place of an operand; one with other readers stays beside it.

@@ -33,8 +33,14 @@ impl LayerMatrix {
         (n > 0 && k > 0).then_some(LayerMatrix { n, k, depthwise, channels })
     }
 
-    fn taps(&self) -> usize {
+    /// Cells of the window.
+    pub(crate) fn taps(&self) -> usize {
         self.k / self.channels.max(1)
+    }
+
+    /// Input channels of a group.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Data in the graph's order to rows `[n, k]`.

@@ -4,6 +4,7 @@
 //! weights are int8 and their inputs are quantized at run time. What the file
 //! quantized is left exactly as it is.
 mod apply;
+mod bias;
 mod dynamic_matmul;
 mod error;
 mod float_outputs;
@@ -21,7 +22,7 @@ pub use error::QuantizeError;
 pub use grid::activation_grid;
 pub use low_bit::{LayerMatrix, low_bit_layers};
 pub use narrow::pack_narrow_weights;
-pub use scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
+pub use scheme::{InputMeans, LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 
 use crate::calibrate::Ranges;
 use crate::graph::Graph;

@@ -51,6 +51,18 @@ pub struct PreparedLayer {
     pub branches: Vec<LowRankBranch>,
     /// What the branches add to the weights, rows `[n, k]`; empty without branches.
     pub branch_data: Vec<f32>,
+    /// Means of the inputs, for the correction of the bias; `None`: the bias stays.
+    pub means: Option<InputMeans>,
+}
+
+/// Means of a layer's inputs over calibration data, a value for each (window row, window column,
+/// input channel), the channels of all groups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputMeans {
+    /// In the float model.
+    pub float: Vec<f32>,
+    /// As the quantized layer reads them; the same where only the layer's own error is corrected.
+    pub quantized: Vec<f32>,
 }
 
 /// How [`quantize`](super::quantize()) treats layers the model file left in f32.

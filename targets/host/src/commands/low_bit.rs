@@ -31,6 +31,17 @@ pub struct LowBitArgs {
     /// With --low-rank: smooth activations and put the largest singular values of the weights in the branch (SVDQuant)
     #[arg(long, requires = "low_rank")]
     svdquant: bool,
+    /// Scale channels between layers, by powers of two, so that the grids fit them better; needs --calibration
+    #[arg(long)]
+    equalize: bool,
+    /// Correct biases for what quantized weights change in each channel's mean output; needs --calibration
+    #[arg(long)]
+    bias_correction: bool,
+    /// Fit every layer again to the float model's outputs, on inputs of which this part is what the quantized layers
+    /// before it give and the rest the float model's; corrects biases too; needs --calibration
+    #[arg(long, value_name = "PART", num_args = 0..=1, require_equals = true, default_missing_value = "0.5",
+        conflicts_with = "svdquant")]
+    teacher: Option<f32>,
     /// Activations of quantized layers: `auto` (static int8 grids with --calibration, else at run time),
     /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits)
     #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4"])]
@@ -131,16 +142,38 @@ impl LowBitArgs {
                 "{flag} is for weights of fewer than 8 bits; give --weights w4, w3, w2 or ternary"
             )));
         }
+        let better = [
+            (self.equalize, "--equalize"),
+            (self.bias_correction, "--bias-correction"),
+            (self.teacher.is_some(), "--teacher"),
+        ];
+        let better: Vec<&str> = better.iter().filter(|(asked, _)| *asked).map(|(_, flag)| *flag).collect();
+        if let (Some(flag), false) = (better.first(), calibrated) {
+            return Err(Failure::bad(format!("{flag} needs typical inputs; give --calibration FILE.npz")));
+        }
+        if let (Some(flag), true) = (better.first(), self.weights == "f32") {
+            return Err(Failure::bad(format!("{flag} is for quantized weights; give --weights w8 or fewer bits")));
+        }
+        if let (Some(flag), false) = (better.iter().find(|flag| **flag != "--equalize"), self.elastic.is_empty()) {
+            return Err(Failure::bad(format!("{flag} fits biases to one width; an elastic artifact has several")));
+        }
+        if let Some(part) = self.teacher.filter(|part| !(0.0..=1.0).contains(part)) {
+            return Err(Failure::bad(format!("--teacher={part}: give a part between 0 and 1")));
+        }
         if !calibrated && (self.low_rank > 0 || method == Method::Gptq || self.weights == "auto") {
             return Err(Failure::bad(
                 "--weights auto, GPTQ and low-rank branches need typical inputs; give --calibration FILE.npz",
             ));
         }
         let activations = if self.activations == "a4" { Activations::A4 } else { Activations::A8 };
-        options.prepare = (low_bit && (calibrated || method != Method::Nearest)).then_some(PrepareOptions {
+        let biases = self.bias_correction || self.teacher.is_some();
+        options.equalize = self.equalize;
+        options.prepare = (biases || low_bit && (calibrated || method != Method::Nearest)).then_some(PrepareOptions {
             method,
             low_rank: self.low_rank,
             svdquant: self.svdquant,
+            bias_correction: self.bias_correction,
+            teacher: self.teacher,
             activations,
         });
         options.dynamic = self.activations != "auto";
