@@ -6,6 +6,7 @@ use std::process::Command;
 /// Layer of each crate. Host crates (`H…`) may import every device crate (`L…`).
 const LAYERS: &[(&str, &str)] = &[
     ("selvedge-core", "L0"),
+    ("selvedge-noise", "L0"),
     ("selvedge-kernels", "L1"),
     ("selvedge-exec", "L2"),
     ("selvedge", "L4"),

@@ -16,14 +16,13 @@ pub struct Gram {
     sums: DMatrix<f64>,
     pending: Vec<f32>,
     kept: Vec<f32>,
-    /// Rows to skip between two kept ones; doubles when they are full.
-    stride: usize,
+    random: u64,
 }
 
 impl Gram {
     /// Of rows of `k`.
     pub fn new(k: usize) -> Self {
-        Gram { k, tokens: 0, sums: DMatrix::zeros(k, k), pending: Vec::new(), kept: Vec::new(), stride: 1 }
+        Gram { k, tokens: 0, sums: DMatrix::zeros(k, k), pending: Vec::new(), kept: Vec::new(), random: 1 }
     }
 
     /// Adds rows `[tokens, k]`; rows that are all zero (padding) do not count.
@@ -38,16 +37,7 @@ impl Gram {
             return Err(LowBitError::NotFinite { index });
         }
         for row in rows.chunks(self.k).filter(|row| row.iter().any(|&x| x != 0.0)) {
-            if self.tokens.is_multiple_of(self.stride) {
-                if self.kept.len() >= KEPT * self.k {
-                    let thinned = self.kept.chunks(self.k).step_by(2).flatten().copied().collect();
-                    self.kept = thinned;
-                    self.stride *= 2;
-                }
-                if self.tokens.is_multiple_of(self.stride) {
-                    self.kept.extend_from_slice(row);
-                }
-            }
+            self.keep(row);
             self.tokens += 1;
             self.pending.extend_from_slice(row);
         }
@@ -55,6 +45,20 @@ impl Gram {
             self.flush();
         }
         Ok(())
+    }
+
+    /// Every row is kept with the same probability (Vitter 1985, algorithm R; fixed seed). Every n-th one would
+    /// not do: rows are positions of sequences, and n may be a sequence's length.
+    fn keep(&mut self, row: &[f32]) {
+        if self.kept.len() < KEPT * self.k {
+            self.kept.extend_from_slice(row);
+            return;
+        }
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let place = (self.random >> 33) as usize % (self.tokens + 1);
+        if let Some(old) = self.kept.get_mut(place * self.k..(place + 1) * self.k) {
+            old.copy_from_slice(row);
+        }
     }
 
     fn flush(&mut self) {
@@ -104,7 +108,7 @@ mod tests {
         let mut gram = Gram::new(k);
         rows.chunks(k * 50).for_each(|part| gram.add(part).expect("fits"));
         assert_eq!(gram.tokens(), tokens - 1);
-        assert!(gram.kept().len() <= KEPT * k && gram.kept().len() > KEPT * k / 4);
+        assert_eq!(gram.kept().len(), KEPT * k);
         let sums = gram.sums().clone();
         for i in 0..k {
             for j in 0..k {
@@ -112,6 +116,12 @@ mod tests {
                 assert!((sums[(i, j)] - want).abs() < 1e-6 * want.abs().max(1.0));
             }
         }
+        // Rows of every place in a sequence are kept alike.
+        let mut gram = Gram::new(1);
+        gram.add(&(0..64 * KEPT).map(|i| (i % 32 + 1) as f32).collect::<Vec<_>>()).expect("fits");
+        let counts = (1..=32).map(|place| gram.kept().iter().filter(|&&x| x == place as f32).count());
+        assert!(counts.clone().all(|count| (4..=40).contains(&count)), "{:?}", counts.collect::<Vec<_>>());
+        let mut gram = Gram::new(k);
         assert_eq!(gram.add(&[1.0; 8]), Err(LowBitError::Columns { found: 8, k }));
     }
 }

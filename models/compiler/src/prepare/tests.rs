@@ -126,6 +126,37 @@ fn methods_that_need_samples_or_exclude_each_other_say_so() {
     assert_eq!(prepare(&graph, None, &seen, &scheme, &both).map(|_| ()), Err(PrepareError::SmoothedTeacher));
 }
 
+#[test]
+fn smoothing_serves_layers_that_share_their_input() {
+    let options =
+        PrepareOptions { low_rank: 16, svdquant: true, activations: Activations::A4, ..PrepareOptions::default() };
+    let scheme = QuantScheme { edges_w8: false, activations_a4: true, ..QuantScheme::low_bit(Width::W4, 64) };
+    let mut b = Build::new();
+    let x = b.input(&[16, 128]);
+    let (gamma, beta) = (b.random(&[128]), b.random(&[128]));
+    let normal = b.node(Op::LayerNorm { epsilon: 1e-5 }, &[x, gamma, beta], &[16, 128]);
+    let mut all = normal;
+    for _ in 0..3 {
+        let (w, bias) = (b.random(&[128, 128]), b.random(&[128]));
+        let y = b.node(Op::Dense { clamp: None }, &[normal, w, bias], &[16, 128]);
+        all = b.binary(Binary::Add, all, y);
+    }
+    b.graph.outputs = vec![all];
+    let graph = b.graph;
+    let seen = samples(&[16, 128], 40, 1);
+    let prepared = prepare(&graph, None, &seen, &scheme, &options).expect("prepares");
+    let held_out = samples(&[16, 128], 8, 2);
+    let exact = outputs(&graph, SimMode::Float, &held_out);
+    let same = signal_to_noise(&exact, &outputs(&prepared.graph, SimMode::Float, &held_out));
+    assert!(same > 110.0, "{same} dB");
+    let prepared_scheme = QuantScheme { prepared: prepared.layers, ..scheme.clone() };
+    let (quantized, _) = quantize(&prepared.graph, None, &prepared_scheme).expect("quantizes");
+    let found = signal_to_noise(&exact, &outputs(&quantized, SimMode::Integer, &held_out));
+    let (plain, _) = quantize(&graph, None, &scheme).expect("quantizes");
+    let plain = signal_to_noise(&exact, &outputs(&plain, SimMode::Integer, &held_out));
+    assert!(found > plain + 1.0, "4 bits {plain} dB, with SVDQuant {found} dB");
+}
+
 /// LayerNorm → Dense → GELU → Dense; with `residual` the normalized value is added to the result.
 fn block(residual: bool) -> Graph {
     let mut b = Build::new();

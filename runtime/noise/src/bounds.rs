@@ -1,0 +1,39 @@
+//! Bounds for means and distribution functions from samples, rounded up.
+
+/// Rounding of a handful of operations, added to every bound.
+const ROUNDING: f64 = 1.0 + 32.0 * f64::EPSILON;
+
+fn usable(n: u32, delta: f64) -> bool {
+    n > 0 && delta > 0.0 && delta < 1.0
+}
+
+/// How far the mean of `n` values in 0 to 1 may lie above their expectation, with probability at most `delta`
+/// (Hoeffding 1963): `√(ln(1/δ)/(2n))`. ∞ for n = 0 and a delta outside 0 to 1.
+pub fn hoeffding(n: u32, delta: f64) -> f64 {
+    if !usable(n, delta) {
+        return f64::INFINITY;
+    }
+    libm::sqrt(-libm::log(delta) / (2.0 * f64::from(n))) * ROUNDING
+}
+
+/// The same from the sample variance (divisor n − 1; Maurer and Pontil 2009):
+/// `√(2V·ln(2/δ)/n) + 7·ln(2/δ)/(3(n − 1))`. ∞ for n < 2, a negative variance and NaN.
+pub fn empirical_bernstein(n: u32, variance: f64, delta: f64) -> f64 {
+    if !usable(n, delta) || n < 2 || variance.is_nan() || variance < 0.0 {
+        return f64::INFINITY;
+    }
+    let log = libm::log(2.0 / delta);
+    let n = f64::from(n);
+    (libm::sqrt(2.0 * variance * log / n) + 7.0 * log / (3.0 * (n - 1.0))) * ROUNDING
+}
+
+/// How far an empirical distribution function of `n` values may lie above (or below) the real one, anywhere, with
+/// probability at most `delta` (Massart 1990): `√(ln(1/δ)/(2n))`.
+pub fn dkw_one_sided(n: u32, delta: f64) -> f64 {
+    hoeffding(n, delta)
+}
+
+/// The same to both sides at once: `√(ln(2/δ)/(2n))`.
+pub fn dkw_two_sided(n: u32, delta: f64) -> f64 {
+    hoeffding(n, delta / 2.0)
+}

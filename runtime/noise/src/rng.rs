@@ -1,0 +1,125 @@
+//! Counter-based random words: a pure function of key, domain, sample and place.
+//!
+//! ChaCha (Bernstein 2008) with 8 rounds. The 64-bit stream number is `domain·2^62 + sample`, the block counter
+//! is `place / 16`; places from 2^35 on hold the second words of the coordinates `place − 2^35`.
+
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+
+/// First place of the second words.
+const SECOND: u128 = 1 << 35;
+/// Samples of a domain.
+const SAMPLES: u64 = (1 << 62) - 1;
+
+/// What draws are for; draws of one domain say nothing about those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// Choosing what to certify.
+    Select,
+    /// Estimating its probability.
+    Estimate,
+    /// Anything else a protocol adds.
+    Extension,
+}
+
+/// The key of a noise stream.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NoiseKey([u8; 32]);
+
+impl core::fmt::Debug for NoiseKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("NoiseKey(..)")
+    }
+}
+
+impl NoiseKey {
+    /// SHA-256 of what the noise has to depend on, each with its name: a verifier's nonce, and the hashes of
+    /// model, input, parameters and noise table.
+    ///
+    /// Noise has to be drawn after the input is fixed: an input chosen for known noise voids the confidence
+    /// of what is estimated with it.
+    pub fn derive(nonce: &[u8; 32], model: &[u8; 32], input: &[u8; 32], params: &[u8; 32], table: &[u8; 32]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge noise key v1");
+        let parts =
+            [(b"nonce ", nonce), (b"model ", model), (b"input ", input), (b"params", params), (b"table ", table)];
+        for (name, part) in parts {
+            hash.update(name);
+            hash.update(part);
+        }
+        NoiseKey(hash.finalize().into())
+    }
+
+    /// A key of these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        NoiseKey(bytes)
+    }
+
+    /// The words of a sample from coordinate `first` on. Samples from 2^62 on repeat.
+    pub(crate) fn words(&self, domain: Domain, sample: u64, first: u32) -> Words<'_> {
+        let number = match domain {
+            Domain::Select => 0,
+            Domain::Estimate => 1,
+            Domain::Extension => 2u64,
+        };
+        let stream = (number << 62) | (sample & SAMPLES);
+        Words { rng: generator(&self.0, stream, u128::from(first)), key: &self.0, stream }
+    }
+}
+
+fn generator(key: &[u8; 32], stream: u64, place: u128) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::from_seed(*key);
+    rng.set_stream(stream);
+    rng.set_word_pos(place);
+    rng
+}
+
+/// Words of one sample.
+pub(crate) struct Words<'k> {
+    rng: ChaCha8Rng,
+    key: &'k [u8; 32],
+    stream: u64,
+}
+
+impl Words<'_> {
+    /// The word of the next coordinate.
+    #[inline]
+    pub fn next(&mut self) -> u32 {
+        self.rng.next_u32()
+    }
+
+    /// The second word of a coordinate; does not move the first words.
+    #[cold]
+    pub fn second(&self, coordinate: u32) -> u32 {
+        generator(self.key, self.stream, SECOND + u128::from(coordinate)).next_u32()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_chacha8() {
+        // Oracle: the keystream of ChaCha8 for the zero key (draft-strombergson-chacha-test-vectors-01, TC1).
+        let mut words = NoiseKey([0; 32]).words(Domain::Select, 0, 0);
+        let bytes = [words.next().to_le_bytes(), words.next().to_le_bytes(), words.next().to_le_bytes()];
+        assert_eq!(bytes.concat(), [0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8]);
+    }
+
+    #[test]
+    fn every_place_has_its_own_word_whatever_was_read_before() {
+        let key = NoiseKey::derive(&[1; 32], &[2; 32], &[3; 32], &[4; 32], &[5; 32]);
+        let mut all = key.words(Domain::Estimate, 9, 0);
+        let words: alloc::vec::Vec<u32> = (0..200).map(|_| all.next()).collect();
+        for first in [0u32, 1, 15, 16, 17, 63, 64, 65, 150] {
+            let mut from = key.words(Domain::Estimate, 9, first);
+            let second = from.second(3);
+            (first..200).for_each(|place| assert_eq!(from.next(), words[place as usize]));
+            assert_eq!(from.second(3), second);
+        }
+        assert_ne!(key.words(Domain::Select, 9, 0).next(), words[0]);
+        assert_ne!(key.words(Domain::Estimate, 10, 0).next(), words[0]);
+    }
+}
