@@ -7,6 +7,7 @@ use std::process::Command;
 const LAYERS: &[(&str, &str)] = &[
     ("selvedge-core", "L0"),
     ("selvedge-noise", "L0"),
+    ("selvedge-certify", "L3"),
     ("selvedge-kernels", "L1"),
     ("selvedge-exec", "L2"),
     ("selvedge", "L4"),

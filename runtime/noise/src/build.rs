@@ -62,7 +62,7 @@ fn threshold(i: u64, sigma: Sigma, pi: &BigUint) -> Option<u64> {
     let error = BigUint::from(1u32) << ERROR;
     let root = |sum: &BigUint, exp: &BigUint, pi: &BigUint| {
         // 2^64·x·S/√(2π·E²)
-        let square: BigUint = (&p * sum * sum << (128 + BITS)) / (&q * exp * exp * pi * 2u32);
+        let square: BigUint = ((&p * sum * sum) << (128 + BITS)) / (&q * exp * exp * pi * 2u32);
         square.sqrt()
     };
     let low = root(&sum, &(&exp + &error), &(pi + 1u32));
