@@ -41,13 +41,19 @@
 
 #[cfg(feature = "std")]
 mod aligned;
+#[cfg(feature = "certify")]
+mod classifier;
 mod embed;
 mod tables;
 
 #[cfg(feature = "std")]
 pub use aligned::AlignedBuf;
+#[cfg(feature = "certify")]
+pub use classifier::{CodeMap, SessionClassifier};
 #[doc(hidden)]
 pub use embed::{Aligned, check_weights, region_bytes};
+#[cfg(feature = "certify")]
+pub use selvedge_certify as certify;
 pub use selvedge_core::artifact::{self, Artifact, TensorView};
 pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
 pub use selvedge_exec::elastic;
@@ -56,3 +62,5 @@ pub use selvedge_exec::{
     StepCtx, StepOutputs, Views, WeightSource, kernel_name, ops as op,
 };
 pub use selvedge_kernels::{Isa, IsaKind, IsaUnavailable, best as best_isa};
+#[cfg(feature = "certify")]
+pub use selvedge_noise as noise;

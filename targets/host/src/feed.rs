@@ -14,27 +14,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Fits an array to an input of shape `dims`: the shape itself, many entries along its first
-    /// axis, or a picture whose channel axis stands elsewhere.
+    /// Of an array that [`fit`]s the input.
     pub fn new(source: &str, array: Array, name: &str, dims: &[u32]) -> Result<Self, Failure> {
-        let dims: Vec<usize> = dims.iter().map(|&d| d as usize).collect();
-        let size: usize = dims.iter().product();
-        let mut array = array;
-        if let (&[1, h, w, c], &[_, dc, dh, dw]) = (array.shape.as_slice(), dims.as_slice())
-            && array.shape[1..] != dims[1..]
-            && (h, w, c) == (dh, dw, dc)
-        {
-            array = channels_first(&array, h, w, c);
-        }
-        let tail = array.shape.get(1..);
-        let fits = array.shape == dims || tail == dims.get(1..) || tail == Some(&dims) || array.shape == dims[1..];
-        if size == 0 || array.data.is_empty() || !array.data.len().is_multiple_of(size) || !fits {
-            let shape = &array.shape;
-            return Err(Failure::bad(format!(
-                "{source}: an array of shape {shape:?} does not fit input '{name}' of shape {dims:?}; \
-                 give that shape, or more entries along the first axis"
-            )));
-        }
+        let array = fit(source, array, name, dims)?;
+        let size = dims.iter().map(|&d| d as usize).product();
         Ok(Feed { array, size, source: source.to_string() })
     }
 
@@ -70,6 +53,30 @@ impl Feed {
         }
         .map_err(named)
     }
+}
+
+/// Fits an array to an input of shape `dims`: the shape itself, many entries along its first axis, or a picture
+/// whose channel axis stands elsewhere.
+pub fn fit(source: &str, array: Array, name: &str, dims: &[u32]) -> Result<Array, Failure> {
+    let dims: Vec<usize> = dims.iter().map(|&d| d as usize).collect();
+    let size: usize = dims.iter().product();
+    let mut array = array;
+    if let (&[1, h, w, c], &[_, dc, dh, dw]) = (array.shape.as_slice(), dims.as_slice())
+        && array.shape[1..] != dims[1..]
+        && (h, w, c) == (dh, dw, dc)
+    {
+        array = channels_first(&array, h, w, c);
+    }
+    let tail = array.shape.get(1..);
+    let fits = array.shape == dims || tail == dims.get(1..) || tail == Some(&dims) || array.shape == dims[1..];
+    if size == 0 || array.data.is_empty() || !array.data.len().is_multiple_of(size) || !fits {
+        let shape = &array.shape;
+        return Err(Failure::bad(format!(
+            "{source}: an array of shape {shape:?} does not fit input '{name}' of shape {dims:?}; \
+             give that shape, or more entries along the first axis"
+        )));
+    }
+    Ok(array)
 }
 
 fn channels_first(array: &Array, h: usize, w: usize, c: usize) -> Array {

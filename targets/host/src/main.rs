@@ -13,7 +13,7 @@ mod timing;
 use clap::{Parser, Subcommand};
 use error::{Failure, exit};
 
-/// Compile ONNX models to exact artifacts, and run, inspect, compare and time them.
+/// Compile ONNX models to exact artifacts, and run, inspect, compare, time and certify them.
 ///
 /// Exit codes: 0 done, 1 the answer is no, 2 bad input.
 #[derive(Parser)]
@@ -40,6 +40,10 @@ enum Command {
     Compare(commands::compare::Args),
     /// Time an artifact
     Bench(commands::bench::Args),
+    /// Certify predictions: a radius within which the smoothed classifier cannot change
+    Certify(commands::certify::Args),
+    /// Check a record of `certify`, making every draw again
+    Verify(commands::verify::Args),
     /// The whole story on an embedded model: compile, run, what it costs and what it loses
     Demo(commands::demo::Args),
 }
@@ -53,6 +57,8 @@ fn main() -> std::process::ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Certify(args) => commands::certify::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
     };
     exit(result)

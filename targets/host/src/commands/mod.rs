@@ -1,6 +1,8 @@
 //! One file a subcommand.
 pub mod adapter;
 pub mod bench;
+pub mod certify;
+mod certify_input;
 pub mod compare;
 pub mod compile;
 pub mod demo;
@@ -8,3 +10,4 @@ pub mod factorize;
 pub mod inspect;
 pub mod low_bit;
 pub mod run;
+pub mod verify;
