@@ -14,6 +14,8 @@
 
 #[cfg(any(test, feature = "build"))]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod binomial;
 pub mod bounds;
