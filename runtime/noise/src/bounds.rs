@@ -5,7 +5,7 @@ const ROUNDING: f64 = 1.0 + 32.0 * f64::EPSILON;
 
 /// Probabilities below the smallest normal number are refused too: their halves are not exact.
 fn usable(n: u32, delta: f64) -> bool {
-    n > 0 && delta >= f64::MIN_POSITIVE && delta < 1.0
+    n > 0 && (f64::MIN_POSITIVE..1.0).contains(&delta)
 }
 
 /// How far the mean of `n` values in 0 to 1 may lie above their expectation, with probability at most `delta`

@@ -62,6 +62,22 @@ fn any_order_and_any_tile_gives_the_same_noise() {
         }
         assert!(parts == whole, "tiles of {tile}");
     }
+    // Pieces that start and end anywhere, in any order, some twice.
+    let mut state = 1u64;
+    for _ in 0..300 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (first, len) = ((state >> 40) as usize % 3072, (state >> 20) as usize % 200);
+        let mut part = vec![0i16; len.min(3072 - first)];
+        table.fill(&key(1), Domain::Estimate, 77, first as u32, &mut part);
+        assert!(part == whole[first..first + part.len()], "{first}, {len}");
+    }
+    // The last coordinates of all.
+    let (mut last, mut one) = ([0i16; 20], [0i16; 1]);
+    table.fill(&key(1), Domain::Estimate, 77, u32::MAX - 19, &mut last);
+    for (back, z) in last.iter().rev().enumerate() {
+        table.fill(&key(1), Domain::Estimate, 77, u32::MAX - back as u32, &mut one);
+        assert_eq!(one[0], *z);
+    }
     let mut other = vec![0i16; 3072];
     for (domain, sample, seed) in [(Domain::Select, 77, 1), (Domain::Estimate, 78, 1), (Domain::Estimate, 77, 2)] {
         table.fill(&key(seed), domain, sample, 0, &mut other);
