@@ -208,7 +208,7 @@ regions() {
 # The records of certificates made here and there are the same bytes.
 certificates() {
   local said here_said
-  cargo build --locked -q --release -p selvedge-firmware --features std,build --bin certify_folder
+  cargo build --locked -q --release -p selvedge-firmware --features std,certify --bin certify_folder
   here_said=$("$base/release/certify_folder" "$SELVEDGE_INPUTS")
   said=$(emulate "$(build certify digits)")
   if [ "$(grep '^certify ' <<<"$said")" != "$here_said" ]; then

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use selvedge::certify::{
     Alpha, Certifier, Decision, Identity, Input, Look, Looks, Plan, Record, Rule, probability_for, state_bytes,
 };
-use selvedge::noise::NoiseTable;
+use selvedge::noise::tables;
 use selvedge::{CodeMap, Error, Session, SessionClassifier};
 
 use crate::fnv::Fnv;
@@ -19,8 +19,8 @@ const LEVELS: f32 = 16.0;
 /// Inputs that are certified.
 pub const CERTIFIED: usize = 3;
 
-/// Noise of three grey levels, as `build_table` makes it.
-pub const NOISE: &[u8] = include_bytes!("noise_3.bin");
+/// Noise of three grey levels.
+pub static NOISE: &tables::Shipped = &tables::STEPS_3;
 /// One sigma.
 pub const TARGET: f64 = 3.0;
 /// The probability of a false certificate.
@@ -82,7 +82,7 @@ pub fn certify(session: &mut Session<'_>, model: &[u8; 32], input: &[u8]) -> Res
         *code = (f32::from_le_bytes(*pixel) * LEVELS + 0.5) as u8;
     }
     let refused = |_| Failed::Procedure;
-    let table = NoiseTable::parse(NOISE).map_err(|_| Failed::Procedure)?;
+    let table = NOISE.table().map_err(|_| Failed::Procedure)?;
     let p0 = probability_for(TARGET, table.tv_price(PIXELS as u32), table.sigma()).ok_or(Failed::Procedure)?;
     let rule = Rule::Sequential(Looks { p0, alpha: ALPHA, looks: &LOOKS });
     let alpha = Alpha::new(ALPHA).ok_or(Failed::Procedure)?;

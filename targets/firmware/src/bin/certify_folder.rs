@@ -1,21 +1,16 @@
 //! Prints the certificates of the digits in a folder that `device_inputs` wrote, as `certify` of the boards does, after
-//! checking that table and looks of the firmware are what the library makes.
+//! checking that the looks of the firmware are what the library makes.
 
 use std::path::Path;
 use std::{env, fs, process};
 
 use selvedge::certify::{look_at, probability_for};
-use selvedge::noise::{NoiseTable, Sigma, build_table};
 use selvedge::{AlignedBuf, Artifact, Session};
 use selvedge_firmware::INPUTS;
 use selvedge_firmware::certify::{ALPHA, CERTIFIED, LOOKS, NOISE, TARGET, certify};
 
 fn print(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let made = build_table(Sigma { numerator: 3, denominator: 1 })?;
-    if made != NOISE {
-        return Err("noise_3.bin is not the table of three steps".into());
-    }
-    let table = NoiseTable::parse(NOISE)?;
+    let table = NOISE.table()?;
     let p0 = probability_for(TARGET, table.tv_price(64), table.sigma()).ok_or("no target")?;
     for look in LOOKS {
         let made = look_at(look.n, p0, ALPHA);
