@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|errors|kernels|layers|log|infer|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|certify|errors|kernels|layers|log|infer|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
 #   table   a row a model: instructions, set-up, flash of code and model, arena, stack; a figure
 #           past targets/limits.txt is an error
 #   clock   the counter notices a clock that is not the expected one (Cortex-M)
+#   certify certificates of three digits: the records are those made on this machine
 #   errors  each documented error code, and a sound model after it
 #   kernels every int8 kernel of the core's instruction set against its reference (Cortex-M)
 #   layers  instructions of single layers with weights of 8 bits and of fewer
@@ -14,7 +15,7 @@
 #   regions a model from a fast and a slow memory, with split and with staged weights (an386, an547)
 #   panic_free  links, for each int8 model, a program in which no panic is reachable
 # Without --bin: digest and count's totals on every board, kernels and regions on the M4 and the M55,
-# panic_free on m0, an386, an547 and riscv, the others on the M4.
+# certify on m0, the M4 and riscv, panic_free on m0, an386, an547 and riscv, the others on the M4.
 # Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM. Board
 # host is this machine, board aarch64 its emulated CPUs with NEON only, with sdot, with smmla: digests
 # on each of their instruction sets. The digests of all boards are counted again at the end.
@@ -204,6 +205,19 @@ regions() {
   grep '^total ' <<<"$said"
 }
 
+# The records of certificates made here and there are the same bytes.
+certificates() {
+  local said here_said
+  cargo build --locked -q --release -p selvedge-firmware --features std,certify --bin certify_folder
+  here_said=$("$base/release/certify_folder" "$SELVEDGE_INPUTS")
+  said=$(emulate "$(build certify digits)")
+  if [ "$(grep '^certify ' <<<"$said")" != "$here_said" ]; then
+    printf '%s: other certificates than here:\n%s\nhere:\n%s\n' "$board" "$said" "$here_said" >&2
+    exit 1
+  fi
+  echo "$said"
+}
+
 # Runs a program with the models chosen: in one image, where flash is scarce in one each.
 emulated() {
   local names name image
@@ -226,6 +240,7 @@ part() {
     table) emulate "$(build count "$chosen")" | table code ;;
     clock) wrong_clock ;;
     log) log ;;
+    certify) certificates ;;
     errors) emulate "$(build errors digits)" ;;
     layers) emulate "$(build layers digits)" ;;
     kernels) emulate "$(build kernels digits)" ;;
@@ -244,11 +259,11 @@ for board in "${boards[@]}"; do
   if ((${#bins[@]})); then
     for bin in "${bins[@]}"; do part "$bin"; done
   elif [ "$board" = an386 ]; then
-    for bin in digest table clock errors kernels log regions panic_free; do part "$bin"; done
+    for bin in digest table clock errors certify kernels log regions panic_free; do part "$bin"; done
   elif [ "$board" = an547 ]; then
     for bin in digest totals kernels regions panic_free; do part "$bin"; done
   elif [ "$board" = m0 ] || [ "$board" = riscv ]; then
-    for bin in digest totals panic_free; do part "$bin"; done
+    for bin in digest totals certify panic_free; do part "$bin"; done
   else
     for bin in digest totals; do part "$bin"; done
   fi

@@ -5,6 +5,8 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "certify")]
+pub mod certify;
 pub mod count;
 pub mod digest;
 pub mod errors;

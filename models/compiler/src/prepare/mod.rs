@@ -158,6 +158,12 @@ pub fn prepare(
             }
         }
     }
+    if !work.factors.is_empty() {
+        let (layers, folded) = (work.factors.len(), work.folded);
+        work.notes.push(format!(
+            "activation smoothing: the inputs of {layers} layers; {folded} of the factors' places are in the layer before"
+        ));
+    }
     Ok(Prepared { smoothed: !work.factors.is_empty(), graph: work.graph, layers, notes: work.notes, sensitivities })
 }
 

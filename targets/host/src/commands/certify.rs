@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn sigma(args: &Args, per_unit: f64) -> Result<Sigma, Failure> {
     let steps = args.sigma_steps.or(args.sigma.map(|sigma| sigma * per_unit)).unwrap_or(0.0);
     let parts = (steps * 1024.0).round();
-    let sigma = (parts >= 1.0 && parts <= 4.0e6).then(|| Sigma::new(parts as u32, 1024)).flatten();
+    let sigma = (1.0..=4.0e6).contains(&parts).then(|| Sigma::new(parts as u32, 1024)).flatten();
     sigma.ok_or_else(|| Failure::bad(format!("--sigma: {steps} steps of the input's grid; give 0.001 to 3000 steps")))
 }
 
