@@ -103,7 +103,8 @@ pub fn look_at(n: u32, p0: f64, alpha: f64) -> Look {
     Look { n, pass, fail }
 }
 
-/// Looks with what they were made for.
+/// Looks with what they were made for. A plan checks their shape, not their counts: take them from [`look_at`], for
+/// these `p0` and `alpha`. A verifier makes them anew.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Looks<'a> {
     /// What the class's probability has to be above.
