@@ -4,7 +4,7 @@
 //! `pmf(k) = √(n/(2π·k·(n−k)))·e^(δ(n) − δ(k) − δ(n−k) − D(k; np) − D(n−k; nq))`, with δ the error of Stirling's
 //! formula (between two of its partial sums: Robbins 1955 and the later terms) and
 //! `D(x; m) = x·ln(x/m) + m − x ≥ 0`, which loses nothing to cancellation. What rounding can change is
-//! added to every upper bound: see [`pmf_upper`].
+//! added to every upper bound: see `pmf_upper`.
 
 use core::f64::consts::PI;
 

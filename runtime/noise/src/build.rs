@@ -3,7 +3,7 @@
 //! For x > 0: `Φ(x) = ½ + φ(x)·S` with `S = x + x³/3 + x⁵/(3·5) + …`, and `φ(x) = 1/(√(2π)·E)` with
 //! `E = e^(x²/2)`; both are series of positive terms. So `(Φ − ½)² = x²·(S/x)²/(2π·E²)`, where x² is a
 //! fraction of integers. All of it is fixed point in integers, truncated, with an account of what truncation changes (see
-//! [`above_half`]): two numbers that have the exact one between them. A threshold is told only where both have the same
+//! `above_half`): two numbers that have the exact one between them. A threshold is told only where both have the same
 //! whole part; where they do not, it is computed again with more bits.
 
 use super::error::NoiseError;

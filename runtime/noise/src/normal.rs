@@ -19,7 +19,7 @@ use core::f64::consts::FRAC_1_SQRT_2;
 /// Beyond it Φ is below the smallest normal number, or differs from 1 by less.
 const END: f64 = 38.0;
 
-/// Part of its value that Φ(x) from [`raw`] may be off by, |x| ≤ [`END`].
+/// Part of its value that Φ(x) from `raw` may be off by, |x| ≤ [`END`].
 fn slack(x: f64) -> f64 {
     (8.0 + 2.0 * x * x) * f64::EPSILON
 }
