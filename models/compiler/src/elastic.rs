@@ -7,8 +7,7 @@
 
 use crate::calibrate::{MinMax, Percentile, Sample, calibrate};
 use crate::graph::{Graph, MasterWeights, Op};
-use crate::pipeline::{CompileError, CompileOptions, Compiled, ObserverKind, SMOOTHED, compile_graph};
-use crate::prepare::{PrepareError, equalize};
+use crate::pipeline::{CompileError, CompileOptions, Compiled, ObserverKind, compile_graph, equalized};
 use crate::program::Storage;
 use crate::quantize::{LayerMatrix, QuantScheme, WeightFormat};
 use selvedge_core::artifact::digest;
@@ -39,11 +38,7 @@ pub fn compile_elastic(
     formats: &[(String, WeightFormat)],
 ) -> Result<CompiledElastic, CompileError> {
     if let (true, Some(samples)) = (options.equalize, &samples) {
-        let made = equalize(graph, samples, &options.scheme).map_err(PrepareError::Run)?;
-        let mut options = CompileOptions { equalize: false, ..options.clone() };
-        if !made.scaled.is_empty() {
-            options.meta.insert(SMOOTHED.into(), "equalized".into());
-        }
+        let (made, options) = equalized(graph, samples, options)?;
         return compile_elastic(&made.graph, Some(samples.clone()), &options, formats);
     }
     let ranges = match (samples, options.observer) {

@@ -11,7 +11,7 @@ use crate::mixed::MixedError;
 use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize, split_layers};
 use crate::passes::{FactorizeError, FactorizeOptions};
 use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
-use crate::prepare::{PrepareError, PrepareOptions, equalize, prepare};
+use crate::prepare::{Equalized, PrepareError, PrepareOptions, equalize, prepare};
 use crate::program::Program;
 use crate::quantize::{QuantScheme, QuantizeError, pack_narrow_weights, quantize};
 use crate::report::QuantReport;
@@ -213,6 +213,20 @@ fn compile_sampled(
     Ok(compiled)
 }
 
+/// Equalizes a graph; the options to go on with.
+pub(crate) fn equalized(
+    graph: &Graph,
+    samples: &[Sample],
+    options: &CompileOptions,
+) -> Result<(Equalized, CompileOptions), CompileError> {
+    let made = equalize(graph, samples, &options.scheme).map_err(PrepareError::Run)?;
+    let mut options = CompileOptions { equalize: false, ..options.clone() };
+    if !made.scaled.is_empty() {
+        options.meta.insert(SMOOTHED.into(), "equalized".into());
+    }
+    Ok((made, options))
+}
+
 /// Equalizes a graph and compiles it by `compile`.
 pub(crate) fn compile_equalized(
     graph: &Graph,
@@ -220,11 +234,7 @@ pub(crate) fn compile_equalized(
     options: &CompileOptions,
     compile: impl FnOnce(Graph, &CompileOptions) -> Result<Compiled, CompileError>,
 ) -> Result<Compiled, CompileError> {
-    let made = equalize(graph, samples, &options.scheme).map_err(PrepareError::Run)?;
-    let mut options = CompileOptions { equalize: false, ..options.clone() };
-    if !made.scaled.is_empty() {
-        options.meta.insert(SMOOTHED.into(), "equalized".into());
-    }
+    let (made, options) = equalized(graph, samples, options)?;
     let mut compiled = compile(made.graph, &options)?;
     let (count, least) = made.scaled.iter().fold((0, 1.0f64), |(n, least), (_, ratio)| (n + 1, ratio.min(least)));
     compiled.program.notes.push(match count {

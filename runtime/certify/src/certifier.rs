@@ -155,7 +155,7 @@ impl<'p, const CLASSES: usize> Certifier<'p, CLASSES> {
 
     /// The class chosen: the first of the most frequent ones of the selection's draws.
     fn class(&self) -> Option<u16> {
-        (self.selected == self.plan.selection()).then(|| most_frequent(&self.selection))
+        (self.selected == self.plan.selection()).then(|| most_frequent(self.selection.iter().copied()))
     }
 
     /// The outcome, once there is one.
@@ -183,9 +183,9 @@ impl<'p, const CLASSES: usize> Certifier<'p, CLASSES> {
 }
 
 /// The first of the most frequent classes.
-pub(crate) fn most_frequent(counts: &[u32]) -> u16 {
+pub(crate) fn most_frequent(counts: impl Iterator<Item = u32>) -> u16 {
     let mut best = (0u32, 0u16);
-    for (class, &count) in counts.iter().enumerate() {
+    for (class, count) in counts.enumerate() {
         if count > best.0 {
             best = (count, class as u16);
         }

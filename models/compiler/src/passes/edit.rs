@@ -69,6 +69,19 @@ pub(crate) fn add_constant(graph: &mut Graph, base: &str, mut value: Value) -> V
     graph.add_value(value)
 }
 
+/// Puts a constant in the place of an operand; one with other readers stays beside it.
+pub(crate) fn put_constant(graph: &mut Graph, node: usize, slot: usize, mut value: Value) {
+    let Some(id) = graph.nodes[node].inputs[slot] else { return };
+    let uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().flatten().filter(|&&i| i == id).count()).sum();
+    if uses > 1 || graph.is_output(id) {
+        value.name = format!("{}/{}", value.name, graph.nodes[node].name);
+        let copy = graph.add_value(value);
+        graph.nodes[node].inputs[slot] = Some(copy);
+    } else {
+        *graph.value_mut(id) = value;
+    }
+}
+
 /// Drops node `index`, a copy of its first input, and lets everybody read that
 /// input. Returns false where graph inputs and outputs forbid it.
 pub(crate) fn bypass(graph: &mut Graph, index: usize) -> bool {

@@ -1,7 +1,7 @@
 //! Factors that move from the channels of a value into the layers before and behind it.
 
-use crate::graph::{Clamp, Constant, Graph, Layout, Node, Op, Reduce, Unary, Value, ValueId};
-use crate::passes::edit::{input, producer, readers};
+use crate::graph::{Clamp, Constant, Graph, Layout, Node, Op, Reduce, Unary, ValueId};
+use crate::passes::edit::{input, producer, put_constant, readers};
 
 /// A node whose output channels can be scaled, and the layers that read them, through nothing but
 /// functions that keep positive factors.
@@ -61,7 +61,7 @@ impl Chain {
                 let per = data.len() / factors.len().max(1);
                 data.iter_mut().enumerate().for_each(|(i, x)| *x /= factors[i / per.max(1)]);
             }
-            put(graph, self.producer, slot, value);
+            put_constant(graph, self.producer, slot, value);
         }
     }
 }
@@ -80,14 +80,7 @@ pub(super) fn multiply_inputs(graph: &mut Graph, layer: usize, factors: &[f32]) 
             *w *= factors[row / (n / groups.max(1)).max(1) * channels + channel];
         }
     }
-    put(graph, layer, 1, value);
-}
-
-/// Gives a node its own copy of an operand.
-fn put(graph: &mut Graph, node: usize, slot: usize, mut value: Value) {
-    value.name = format!("{}/scaled", value.name);
-    let copy = graph.add_value(value);
-    graph.nodes[node].inputs[slot] = Some(copy);
+    put_constant(graph, layer, 1, value);
 }
 
 /// An f32 constant that the file has not quantized.

@@ -73,6 +73,10 @@ impl Smoothed {
         match Chain::ending_at(graph, x, &indices) {
             Some(chain) => {
                 chain.divide(graph, &self.factors);
+                // The layer in front comes first: its codes are those of the weights before.
+                if let Some(producer) = found.get_mut(&graph.nodes[chain.producer].name) {
+                    producer.divide_rows(&self.factors);
+                }
                 work.folded += 1;
             }
             None => divide_value(graph, x, &indices, &self.factors),

@@ -10,6 +10,7 @@ use super::scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 use super::weights::{Quantized, least_scale, quantize_bias, quantize_constant, quantize_weights};
 use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Value, ValueId};
 use crate::lowbit::{Clip, LowBitError, nearest};
+use crate::passes::edit::put_constant;
 
 /// Applies a static plan to `graph`.
 pub(super) fn apply(graph: &mut Graph, plan: &Plan, scheme: &QuantScheme) -> Result<(), QuantizeError> {
@@ -120,7 +121,7 @@ fn quantize_layer(
             value.data = Some(Constant::F32(data));
             value.low_bit = Some(LowBitWeights { rows, dynamic: x.is_none(), a4: scheme.activations_a4 });
             value.master = master;
-            put(graph, index, 1, value);
+            put_constant(graph, index, 1, value);
         }
         _ => {
             let weights = quantize_weights(&data, channels, known);
@@ -173,7 +174,7 @@ pub(super) fn replace(graph: &mut Graph, node: usize, slot: usize, quantized: Qu
     value.data = Some(Constant::F32(quantized.data));
     value.codes = Some(quantized.codes);
     value.quant = quant;
-    put(graph, node, slot, value);
+    put_constant(graph, node, slot, value);
 }
 
 /// Gives a layer this bias, in f32.
@@ -181,25 +182,12 @@ fn put_bias(graph: &mut Graph, index: usize, bias: &[f32]) {
     let name = format!("{}/bias", graph.nodes[index].name);
     let value = Value::constant(name, vec![bias.len()], Constant::F32(bias.to_vec()));
     match graph.nodes[index].inputs.get(2).copied().flatten() {
-        Some(old) => put(graph, index, 2, Value { name: graph.value(old).name.clone(), ..value }),
+        Some(old) => put_constant(graph, index, 2, Value { name: graph.value(old).name.clone(), ..value }),
         None => {
             let id = graph.add_value(value);
             graph.nodes[index].inputs.resize(2, None);
             graph.nodes[index].inputs.push(Some(id));
         }
-    }
-}
-
-/// Puts a constant in the place of an operand; one with other readers stays beside it.
-fn put(graph: &mut Graph, node: usize, slot: usize, mut value: Value) {
-    let Some(id) = graph.nodes[node].inputs[slot] else { return };
-    let uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().flatten().filter(|&&i| i == id).count()).sum();
-    if uses > 1 || graph.is_output(id) {
-        value.name = format!("{}/{}", value.name, graph.nodes[node].name);
-        let copy = graph.add_value(value);
-        graph.nodes[node].inputs[slot] = Some(copy);
-    } else {
-        *graph.value_mut(id) = value;
     }
 }
 

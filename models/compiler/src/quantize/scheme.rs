@@ -55,6 +55,18 @@ pub struct PreparedLayer {
     pub means: Option<InputMeans>,
 }
 
+impl PreparedLayer {
+    /// Divides output channels: the scales of codes, and with them what the branches add, whose `up` is in steps of
+    /// these scales.
+    pub(crate) fn divide_rows(&mut self, factors: &[f32]) {
+        if let Some(rows) = &mut self.rows {
+            rows.row_scale.iter_mut().zip(factors).for_each(|(scale, factor)| *scale /= factor);
+        }
+        let k = self.branch_data.len() / factors.len().max(1);
+        self.branch_data.iter_mut().enumerate().for_each(|(i, w)| *w /= factors[i / k.max(1)]);
+    }
+}
+
 /// Means of a layer's inputs over calibration data, a value for each (window row, window column,
 /// input channel), the channels of all groups.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,10 @@
 //! Inputs as codes on a grid, for `certify` and `verify`.
 
 use crate::error::Failure;
+use crate::feed::{Feed, fit};
 use crate::files::read_input;
 use selvedge::certify::{Input, MOST_CLASSES};
-use selvedge::{Artifact, CodeMap, DType};
+use selvedge::{AlignedBuf, Artifact, CodeMap, DType, Session};
 use selvedge_compiler::data::{Array, ArrayData, read_array};
 use std::path::PathBuf;
 
@@ -65,7 +66,7 @@ pub fn load(args: &InputArgs, artifact: &Artifact<'_>) -> Result<CertifyInput, F
     };
     let view = artifact.tensor(*tensor as usize).map_err(Failure::bad)?;
     let name = artifact.name(*tensor as usize).unwrap_or("input0");
-    let array = crate::feed::fit(&args.input, read_input(&args.input)?, name, view.dims)?;
+    let array = fit(&args.input, read_input(&args.input)?, name, view.dims)?;
     let size = view.elements;
     let real = |per_unit: f64| CodeMap::Real { per_unit: per_unit as f32 };
     let grid = view.quantization();
@@ -80,17 +81,13 @@ pub fn load(args: &InputArgs, artifact: &Artifact<'_>) -> Result<CertifyInput, F
         // A picture's bytes on an int8 grid, as `run` reads them: their unit is the range of a byte.
         (DType::I8, ArrayData::U8(codes)) => (Codes::U8(codes), 255.0, CodeMap::Codes { offset: -128 }),
         (DType::F32, ArrayData::U8(codes)) => (Codes::U8(codes), 255.0, real(255.0)),
-        (DType::I8 | DType::U8, ArrayData::F32(values)) => {
-            let (scale, zero) = grid.ok_or_else(|| Failure::bad(format!("input '{name}' has no grid")))?;
-            let quantized = |x: &f32| (f64::from(*x) / f64::from(scale)).round_ties_even() + f64::from(zero);
-            if values.iter().any(|x| x.is_nan()) {
-                return refuse("it holds NaN");
-            }
+        (DType::I8 | DType::U8, data @ ArrayData::F32(_)) => {
+            let bytes = quantized(args, artifact, Array { shape: array.shape, data }, name)?;
             let codes = match view.dtype {
-                DType::I8 => Codes::I8(values.iter().map(|x| quantized(x).clamp(-128.0, 127.0) as i8).collect()),
-                _ => Codes::U8(values.iter().map(|x| quantized(x).clamp(0.0, 255.0) as u8).collect()),
+                DType::I8 => Codes::I8(bytes.iter().map(|&byte| byte as i8).collect()),
+                _ => Codes::U8(bytes),
             };
-            (codes, 1.0 / f64::from(scale), CodeMap::Codes { offset: 0 })
+            (codes, 1.0 / scale, CodeMap::Codes { offset: 0 })
         }
         (DType::F32, ArrayData::F32(values)) => {
             let Some(steps) = args.steps_per_unit else {
@@ -112,6 +109,20 @@ pub fn load(args: &InputArgs, artifact: &Artifact<'_>) -> Result<CertifyInput, F
         }
     };
     Ok(CertifyInput { codes, size, per_unit, map })
+}
+
+/// The bytes that `run` would give an int8 or uint8 input, of all entries.
+fn quantized(args: &InputArgs, artifact: &Artifact<'_>, array: Array, name: &str) -> Result<Vec<u8>, Failure> {
+    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
+    let mut session = Session::new(*artifact, &mut arena).map_err(Failure::bad)?;
+    let dims = session.input(0).map_err(Failure::bad)?.dims();
+    let feed = Feed::new(&args.input, array, name, dims)?;
+    let mut bytes = Vec::new();
+    for entry in 0..feed.entries() {
+        feed.fill(&mut session, 0, entry)?;
+        bytes.extend_from_slice(session.input(0).map_err(Failure::bad)?.into_bytes());
+    }
+    Ok(bytes)
 }
 
 /// Classes of the first output.
