@@ -9,6 +9,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("selvedge-noise", "L0"),
     ("selvedge-kernels", "L1"),
     ("selvedge-exec", "L2"),
+    ("selvedge-certify", "L3"),
     ("selvedge", "L4"),
     ("selvedge-compiler", "H1"),
     ("selvedge-zoo", "H2"),
