@@ -24,13 +24,8 @@ pub enum CertError {
         /// How many there are.
         found: u32,
     },
-    /// An input of no elements, or of another length than the model's.
-    Length {
-        /// Elements wanted.
-        want: u32,
-    },
-    /// The model's input has another element type than the clean input.
-    Kind,
+    /// An input of no elements, or of more than 2^32 − 1.
+    Length,
     /// The range of a grid is empty or leaves the element type.
     Range,
     /// An element of the clean input lies outside the range of its grid.
@@ -83,8 +78,7 @@ impl fmt::Display for CertError {
             CertError::Selection => f.write_str("selection draws: at least 1, and none for a prediction"),
             CertError::Sigma => f.write_str("the noise table has another sigma than the request"),
             CertError::Classes { found } => write!(f, "{found} classes: at least 2, at most the certifier's capacity"),
-            CertError::Length { want } => write!(f, "the input has another length; {want} elements are wanted"),
-            CertError::Kind => f.write_str("the model's input has another element type"),
+            CertError::Length => f.write_str("the input has no elements, or more than 2^32 - 1"),
             CertError::Range => f.write_str("the grid's range is empty or leaves its element type"),
             CertError::OutOfRange { index } => write!(f, "element {index} of the input is outside the grid's range"),
             CertError::Class { found } => write!(f, "the model returned class {found}, which does not exist"),

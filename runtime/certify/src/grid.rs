@@ -4,7 +4,7 @@ use crate::CertError;
 use selvedge_noise::{Domain, NoiseKey, NoiseTable};
 use sha2::{Digest, Sha256};
 
-/// Coordinates of noise that are drawn at a time; the only buffer there is.
+/// Codes that are drawn and written at a time; the only buffer there is.
 const TILE: usize = 64;
 
 /// The integer grid of an input: element type by the data itself, range here.
@@ -41,37 +41,6 @@ pub enum Clean<'a> {
     I16(&'a [i16]),
 }
 
-/// Where a model takes its input from.
-#[derive(Debug)]
-pub enum InputMut<'a> {
-    /// 8 bits with sign.
-    I8(&'a mut [i8]),
-    /// 8 bits without sign.
-    U8(&'a mut [u8]),
-    /// 16 bits with sign.
-    I16(&'a mut [i16]),
-}
-
-/// Element types that noise is added to.
-trait Element: Copy + Into<i32> {
-    /// The nearest value in the grid's range, which lies within the type's: see [`Clean::check`].
-    fn saturate(value: i32, grid: &Grid) -> Self;
-}
-
-macro_rules! element {
-    ($type:ty) => {
-        impl Element for $type {
-            #[inline]
-            fn saturate(value: i32, grid: &Grid) -> Self {
-                value.clamp(i32::from(grid.low), i32::from(grid.high)) as $type
-            }
-        }
-    };
-}
-element!(i8);
-element!(u8);
-element!(i16);
-
 impl Clean<'_> {
     /// Elements.
     pub fn len(&self) -> usize {
@@ -101,9 +70,9 @@ impl Clean<'_> {
         if !range_fits(self.kind(), grid) {
             return Err(CertError::Range);
         }
-        let dimensions = u32::try_from(self.len()).map_err(|_| CertError::Length { want: u32::MAX })?;
+        let dimensions = u32::try_from(self.len()).map_err(|_| CertError::Length)?;
         if dimensions == 0 {
-            return Err(CertError::Length { want: 1 });
+            return Err(CertError::Length);
         }
         let outside = match self {
             Clean::I8(data) => first_outside(data, grid),
@@ -142,7 +111,7 @@ pub(crate) fn range_fits(kind: u8, grid: &Grid) -> bool {
     low <= grid.low && grid.low < grid.high && grid.high <= high
 }
 
-fn first_outside<T: Element>(data: &[T], grid: &Grid) -> Option<u32> {
+fn first_outside<T: Copy + Into<i32>>(data: &[T], grid: &Grid) -> Option<u32> {
     let range = i32::from(grid.low)..=i32::from(grid.high);
     data.iter().position(|&value| !range.contains(&value.into())).map(|index| index as u32)
 }
@@ -156,42 +125,36 @@ pub(crate) struct Place<'a> {
     pub sample: u64,
 }
 
-/// Writes `clean` plus the noise of a place to the `index`-th input of a batch.
-pub(crate) fn write_noisy(
+/// Hands on `clean` plus the noise of a place, saturated, tile by tile with the number of its first element.
+pub(crate) fn for_each_tile<E>(
     clean: &Clean<'_>,
     grid: &Grid,
     place: Place<'_>,
-    to: InputMut<'_>,
-    index: usize,
-) -> Result<(), CertError> {
-    match (clean, to) {
-        (Clean::I8(clean), InputMut::I8(to)) => add_noise(clean, grid, place, to, index),
-        (Clean::U8(clean), InputMut::U8(to)) => add_noise(clean, grid, place, to, index),
-        (Clean::I16(clean), InputMut::I16(to)) => add_noise(clean, grid, place, to, index),
-        _ => Err(CertError::Kind),
+    write: impl FnMut(usize, &[i16]) -> Result<(), E>,
+) -> Result<(), E> {
+    match clean {
+        Clean::I8(clean) => tiles(clean, grid, place, write),
+        Clean::U8(clean) => tiles(clean, grid, place, write),
+        Clean::I16(clean) => tiles(clean, grid, place, write),
     }
 }
 
-fn add_noise<T: Element>(
+fn tiles<T: Copy + Into<i32>, E>(
     clean: &[T],
     grid: &Grid,
     place: Place<'_>,
-    to: &mut [T],
-    index: usize,
-) -> Result<(), CertError> {
-    let dimensions = clean.len();
-    let want = CertError::Length { want: dimensions as u32 };
-    let start = index.checked_mul(dimensions).ok_or(want)?;
-    let to = to.get_mut(start..).and_then(|rest| rest.get_mut(..dimensions)).ok_or(want)?;
-    let mut noise = [0i16; TILE];
-    let mut first = 0u32;
-    for (clean, to) in clean.chunks(TILE).zip(to.chunks_mut(TILE)) {
-        let noise = &mut noise[..clean.len()];
-        place.table.fill(place.key, place.domain, place.sample, first, noise);
-        for ((&clean, &mut noise), to) in clean.iter().zip(noise).zip(to) {
-            *to = T::saturate(clean.into() + i32::from(noise), grid);
+    mut write: impl FnMut(usize, &[i16]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut tile = [0i16; TILE];
+    let mut first = 0;
+    for clean in clean.chunks(TILE) {
+        let codes = &mut tile[..clean.len()];
+        place.table.fill(place.key, place.domain, place.sample, first as u32, codes);
+        for (&clean, code) in clean.iter().zip(codes.iter_mut()) {
+            *code = (clean.into() + i32::from(*code)).clamp(grid.low.into(), grid.high.into()) as i16;
         }
-        first += clean.len() as u32;
+        write(first, codes)?;
+        first += clean.len();
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What is certified: model, input, noise, request, and the key that ties the noise to them.
 
-use crate::grid::{Place, write_noisy};
+use crate::grid::{Place, for_each_tile};
 use crate::{CertError, CertSpec, Classify, Clean, Counts, Grid, Price, Rule, StepError};
 use selvedge_noise::{Domain, NoiseKey, NoiseTable};
 use sha2::{Digest, Sha256};
@@ -169,7 +169,7 @@ impl<'a> Job<'a> {
     /// class on in order. What is predicted for a sample depends on nothing but its number.
     ///
     /// # Errors
-    /// The model's; [`CertError::Length`], [`CertError::Kind`], [`CertError::Class`].
+    /// The model's; [`CertError::Class`].
     pub fn for_each<M: Classify>(
         &self,
         model: &mut M,
@@ -186,7 +186,8 @@ impl<'a> Job<'a> {
             for index in 0..now {
                 let sample = u64::from(first) + u64::from(done + index);
                 let place = Place { table: self.terms.table, key: &self.key, domain, sample };
-                write_noisy(&subject.input, &subject.grid, place, model.input(), index as usize)?;
+                let write = |first, codes: &[i16]| model.write(index as usize, first, codes);
+                for_each_tile(&subject.input, &subject.grid, place, write).map_err(StepError::Model)?;
             }
             model.run(now as usize).map_err(StepError::Model)?;
             for index in 0..now {

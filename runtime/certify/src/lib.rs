@@ -23,11 +23,12 @@
 //! use selvedge_noise::{NoiseTable, Sigma, build_table};
 //!
 //! /// Bright or dark.
-//! struct Mean([i8; 16], usize);
+//! struct Mean([i16; 16], usize);
 //! impl Classify for Mean {
 //!     type Error = core::convert::Infallible;
-//!     fn input(&mut self) -> InputMut<'_> {
-//!         InputMut::I8(&mut self.0)
+//!     fn write(&mut self, _: usize, first: usize, codes: &[i16]) -> Result<(), Self::Error> {
+//!         self.0[first..][..codes.len()].copy_from_slice(codes);
+//!         Ok(())
 //!     }
 //!     fn run(&mut self, _: usize) -> Result<(), Self::Error> {
 //!         self.1 = usize::from(self.0.iter().map(|&v| i32::from(v)).sum::<i32>() > 0);
@@ -56,7 +57,7 @@
 //!     }
 //! };
 //! assert_eq!(decision, Decision::Certified { class: 1, r2: 64 });
-//! assert_eq!(run.drawn(), 64); // 64 of 64 prove it
+//! assert_eq!(run.drawn(), 48); // 48 of 48 prove it
 //! let claim = verify::Claim { nonce: [7; 32], commitment: terms.commitment() };
 //! verify::full(&run.record(None)?, &claim, &terms, &mut model)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -90,7 +91,7 @@ pub use certifier::{Certifier, Progress, Range, Sink, Step};
 pub use classify::Classify;
 pub use counts::Counts;
 pub use error::{CertError, StepError};
-pub use grid::{Clean, Grid, InputMut};
+pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
 pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};

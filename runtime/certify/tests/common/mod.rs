@@ -1,7 +1,7 @@
 //! Models, tables and the reference data that the suites share.
 #![allow(dead_code)]
 
-use selvedge_certify::{Classify, Clean, Grid, InputMut, Job, Range, Subject, Terms};
+use selvedge_certify::{Classify, Clean, Grid, Job, Range, Subject, Terms};
 use selvedge_noise::{Domain, Sigma, build_table};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -67,8 +67,9 @@ impl<F: FnMut(&[i16]) -> usize> Classify for Model<F> {
         self.batch
     }
 
-    fn input(&mut self) -> InputMut<'_> {
-        InputMut::I16(&mut self.input)
+    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Infallible> {
+        self.input[sample * self.dimensions + first..][..codes.len()].copy_from_slice(codes);
+        Ok(())
     }
 
     fn run(&mut self, samples: usize) -> Result<(), Infallible> {
