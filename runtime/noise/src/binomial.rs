@@ -8,8 +8,12 @@
 
 use core::f64::consts::PI;
 
+/// Smaller probabilities are taken for this one: n·p has to be a normal number for the error account of the
+/// exponent. A tail rises with p, so bounds stay bounds.
+const LEAST_P: f64 = 1e-290;
+
 /// A number not below the probability that a binomial variable with `n` trials of `p` is at least `k`. 1 where nothing
-/// better is known, NaN and p outside 0 to 1 included.
+/// better is known, NaN and p outside 0 to 1 included. 0 only where the probability is 0.
 pub fn upper_tail(k: u32, n: u32, p: f64) -> f64 {
     if k == 0 || !(0.0..=1.0).contains(&p) {
         return 1.0;
@@ -20,6 +24,7 @@ pub fn upper_tail(k: u32, n: u32, p: f64) -> f64 {
     if p == 1.0 {
         return 1.0;
     }
+    let p = p.max(LEAST_P);
     let first = pmf_upper(k, n, p);
     // Σ of the ratios P(j+1)/P(j) = (n−j)/(j+1)·p/(1−p), multiplied on.
     let odds = p / (1.0 - p);
@@ -49,6 +54,7 @@ pub fn upper_tail_quick(k: u32, n: u32, p: f64) -> f64 {
     if k == 0 || k > n || !(p > 0.0 && p < 1.0) {
         return upper_tail(k, n, p);
     }
+    let p = p.max(LEAST_P);
     let ratio = f64::from(n - k) / f64::from(k + 1) * (p / (1.0 - p)) * (1.0 + 8.0 * f64::EPSILON);
     let tail = pmf_upper(k, n, p) / (1.0 - ratio) * (1.0 + 8.0 * f64::EPSILON);
     if ratio < 1.0 && tail < 1.0 { tail } else { 1.0 }
@@ -114,7 +120,10 @@ pub fn min_count(n: u32, p0: f64, alpha: f64) -> Option<u32> {
     Some(enough)
 }
 
-/// A number not below the probability of exactly `k`, for 0 < p < 1 and 1 ≤ k ≤ n.
+/// A number not below the probability of exactly `k`, for [`LEAST_P`] ≤ p < 1 and 1 ≤ k ≤ n.
+///
+/// `exp` may underflow: the smallest normal number is added, which a sum of ratios carries on. (Where the tail is near
+/// 1 and its first term underflows, that makes the bound 1.)
 ///
 /// The exponent is a sum of terms each known to 8 roundings of its own size: D(x; m) as `m·((1+d)·ln(1+d) − d)`,
 /// `d = (x−m)/m`, is off by at most 4 roundings of `|x − m|·(1 + |ln(x/m)|)`. That is added to the exponent.
@@ -122,7 +131,7 @@ pub(crate) fn pmf_upper(k: u32, n: u32, p: f64) -> f64 {
     let q = 1.0 - p;
     if k == n {
         let exponent = f64::from(n) * libm::log(p);
-        return libm::exp(exponent + (8.0 * -exponent + 8.0) * f64::EPSILON);
+        return libm::exp(exponent + (8.0 * -exponent + 8.0) * f64::EPSILON) + f64::MIN_POSITIVE;
     }
     let (nf, kf, rest) = (f64::from(n), f64::from(k), f64::from(n - k));
     let ((d1, e1), (d2, e2)) = (deviance(kf, nf * p), deviance(rest, nf * q));
@@ -130,7 +139,7 @@ pub(crate) fn pmf_upper(k: u32, n: u32, p: f64) -> f64 {
     let exponent = upper - lower_k - lower_rest - d1 - d2;
     let error = (8.0 + 4.0 * (d1 + d2)) * f64::EPSILON + e1 + e2;
     let pmf = libm::sqrt(nf / (2.0 * PI * kf * rest)) * libm::exp(exponent + error);
-    pmf * (1.0 + 16.0 * f64::EPSILON)
+    pmf * (1.0 + 16.0 * f64::EPSILON) + f64::MIN_POSITIVE
 }
 
 /// `x·ln(x/m) + m − x`, and what it may be off by; x, m > 0.

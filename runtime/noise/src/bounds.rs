@@ -3,8 +3,9 @@
 /// Rounding of a handful of operations, added to every bound.
 const ROUNDING: f64 = 1.0 + 32.0 * f64::EPSILON;
 
+/// Probabilities below the smallest normal number are refused too: their halves are not exact.
 fn usable(n: u32, delta: f64) -> bool {
-    n > 0 && delta > 0.0 && delta < 1.0
+    n > 0 && delta >= f64::MIN_POSITIVE && delta < 1.0
 }
 
 /// How far the mean of `n` values in 0 to 1 may lie above their expectation, with probability at most `delta`
@@ -28,12 +29,16 @@ pub fn empirical_bernstein(n: u32, variance: f64, delta: f64) -> f64 {
 }
 
 /// How far an empirical distribution function of `n` values may lie above (or below) the real one, anywhere, with
-/// probability at most `delta` (Massart 1990): `√(ln(1/δ)/(2n))`.
+/// probability at most `delta` (Massart 1990): `√(ln(1/δ)/(2n))`. The theorem holds for δ ≤ ½; for a larger one the
+/// shift is that of ½.
 pub fn dkw_one_sided(n: u32, delta: f64) -> f64 {
-    hoeffding(n, delta)
+    hoeffding(n, if delta > 0.5 && delta < 1.0 { 0.5 } else { delta })
 }
 
-/// The same to both sides at once: `√(ln(2/δ)/(2n))`.
+/// The same to both sides at once: `√(ln(2/δ)/(2n))`. For any δ in 0 to 1.
 pub fn dkw_two_sided(n: u32, delta: f64) -> f64 {
+    if !usable(n, delta) {
+        return f64::INFINITY;
+    }
     hoeffding(n, delta / 2.0)
 }

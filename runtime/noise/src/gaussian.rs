@@ -148,10 +148,11 @@ impl<'a> NoiseTable<'a> {
         f64::from(dimensions) * (bins as f64 / 2.0 + 1.0) * 5.421_010_862_427_523e-20
     }
 
-    /// Draws the coordinates `first..first + out.len()` of a sample.
+    /// Draws the coordinates `first..first + out.len()` of a sample, in steps of the grid. Each is a function of key,
+    /// domain, sample and coordinate alone.
     pub fn fill(&self, key: &NoiseKey, domain: Domain, sample: u64, first: u32, out: &mut [i16]) {
         let mut words = key.words(domain, sample, first);
-        for (coordinate, out) in (first..).zip(out) {
+        for (coordinate, out) in (u64::from(first)..).zip(out) {
             let word = words.next();
             *out = self.sample(word, || words.second(coordinate));
         }

@@ -4,6 +4,7 @@
 //!   its own place in the stream, so that any order, batch or tile gives the same noise.
 //! - [`NoiseTable`]: the rounded Gaussian `round(N(0, σ²))` on the grid of an integer input, by 64-bit
 //!   thresholds; integers only.
+//! - [`tables`]: such tables, ready made.
 //! - [`normal`], [`binomial`], [`bounds`]: distribution functions and confidence bounds, each rounded to the
 //!   side on which a certificate stays true. Nothing here panics, whatever the arguments.
 //!
@@ -14,6 +15,8 @@
 
 #[cfg(any(test, feature = "build"))]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod binomial;
 pub mod bounds;
@@ -23,6 +26,7 @@ mod error;
 mod gaussian;
 pub mod normal;
 mod rng;
+pub mod tables;
 
 #[cfg(feature = "build")]
 pub use build::build_table;

@@ -1,7 +1,9 @@
 //! Counter-based random words: a pure function of key, domain, sample and place.
 //!
-//! ChaCha (Bernstein 2008) with 8 rounds. The 64-bit stream number is `domain·2^62 + sample`, the block counter
-//! is `place / 16`; places from 2^35 on hold the second words of the coordinates `place − 2^35`.
+//! ChaCha (Bernstein 2008) with 8 rounds, in its original form: state words 12 and 13 are a 64-bit block counter, 14
+//! and 15 a 64-bit stream number. The stream number is `domain·2^62 + sample`, the block counter `place / 16`, and
+//! `place mod 16` the word in the block. The first word of a coordinate lies at `place = coordinate`, its second word at
+//! `place = 2^35 + coordinate`. Coordinates are below 2^33, so that no place has two uses.
 
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
@@ -91,7 +93,7 @@ impl Words<'_> {
 
     /// The second word of a coordinate; does not move the first words.
     #[cold]
-    pub fn second(&self, coordinate: u32) -> u32 {
+    pub fn second(&self, coordinate: u64) -> u32 {
         generator(self.key, self.stream, SECOND + u128::from(coordinate)).next_u32()
     }
 }
