@@ -210,6 +210,9 @@ pub(crate) fn empty_root(domain: Domain) -> [u8; 32] {
 
 impl<const CLASSES: usize> Sink for Tree<CLASSES> {
     fn take(&mut self, domain: Domain, sample: u32, class: usize) -> Result<(), CertError> {
+        if domain == Domain::Extension {
+            return Err(CertError::Tree);
+        }
         if domain == Domain::Estimate && !self.estimating {
             (self.select_root, self.selected) = (self.top(Domain::Select), self.leaves);
             (self.leaves, self.estimating) = (0, true);

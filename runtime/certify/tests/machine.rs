@@ -8,6 +8,7 @@ use selvedge_certify::{
     Sink, Step, StepError, Subject, Terms, Tree, shipped, state_bytes,
 };
 use selvedge_noise::{Domain, NoiseKey, NoiseTable};
+use sha2::Digest;
 use std::convert::Infallible;
 
 const INPUT: [i16; 70] = [5; 70];
@@ -84,6 +85,25 @@ fn any_batches_steps_and_threads_give_the_same_record() {
         }
         assert_eq!(run.record(None).expect("no tree"), Record { roots: None, ..whole });
     }
+}
+
+#[test]
+fn records_are_the_same_bytes_on_every_machine() {
+    // Oracle: the bytes of x86-64. Nothing of them may depend on the CPU, bounds in f64 included.
+    let bytes = noise(sigma(13, 2));
+    let table = NoiseTable::parse(&bytes).expect("valid");
+    let digests = rules().map(|rule| {
+        let spec = spec(rule);
+        let terms = Terms::new(&spec, subject(&INPUT, 3), &table).expect("fits");
+        let job = job(&terms, 3);
+        let (run, tree) = run_to_end(&job, &mut Model::new(70, 8, classify), || 50);
+        let mut encoded = [0; selvedge_certify::record_bytes(3)];
+        let record = Record { library: 0, ..record(&run, &tree) };
+        record.encode(&mut encoded).expect("fits");
+        let digest = sha2::Sha256::digest(encoded);
+        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>()
+    });
+    assert_eq!(digests, ["66829b2b223c", "0f96a652e413", "3d71320814b2", "26ed31a3c8d6", "df8dc80d40c1"]);
 }
 
 #[test]
