@@ -184,6 +184,11 @@ impl<'a, const CLASSES: usize> Certifier<'a, CLASSES> {
         }
     }
 
+    /// The verdict, once there is one.
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision
+    }
+
     /// Selection draws so far.
     pub fn selected(&self) -> u32 {
         self.selection.total() as u32

@@ -5,7 +5,7 @@ use crate::grid::range_fits;
 use crate::{Account, Alpha, CertError, Certifier, Counts, Decision, Grid, Reason, Rule, Tree};
 use selvedge_noise::Sigma;
 
-const MAGIC: [u8; 8] = *b"SLVCERT1";
+const MAGIC: [u8; 8] = *b"SLVCERT2";
 const VERSION: u16 = 1;
 /// ChaCha8, keyed and numbered as in `selvedge_noise`, rounded Gaussian by 64-bit thresholds.
 const GENERATOR: u16 = 1;

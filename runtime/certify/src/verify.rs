@@ -46,8 +46,8 @@ pub enum VerifyError {
     Table,
     /// The look table is missing or not that of the record.
     Looks,
-    /// The request of the record could not have been made, or has another hash.
-    Request(CertError),
+    /// The request of the record could not have been made, or the rerun could not.
+    Refused(CertError),
     /// The counts do not lead to this decision by this rule.
     Decision,
     /// The account of the failure probability is another one.
@@ -70,8 +70,6 @@ pub enum VerifyError {
     },
     /// Other counts.
     Counts,
-    /// The rerun could not be made.
-    Rerun(CertError),
 }
 
 impl fmt::Display for VerifyError {
@@ -81,7 +79,7 @@ impl fmt::Display for VerifyError {
             VerifyError::Commitment => f.write_str("model, input, request or noise table are not those committed to"),
             VerifyError::Table => f.write_str("the noise table is not that of the record"),
             VerifyError::Looks => f.write_str("the look table is missing or not that of the record"),
-            VerifyError::Request(error) => write!(f, "the request of the record is not possible: {error}"),
+            VerifyError::Refused(error) => write!(f, "the request of the record cannot be run: {error}"),
             VerifyError::Decision => f.write_str("the decision does not follow from the counts"),
             VerifyError::Account => f.write_str("the account of alpha does not follow from the rule"),
             VerifyError::NoClaim => f.write_str("the run was broken off: there is nothing to confirm"),
@@ -92,7 +90,6 @@ impl fmt::Display for VerifyError {
             VerifyError::Proof { sample } => write!(f, "the proof of sample {sample} does not lead to the root"),
             VerifyError::Prediction { sample } => write!(f, "sample {sample} is predicted otherwise"),
             VerifyError::Counts => f.write_str("the counts are others"),
-            VerifyError::Rerun(error) => write!(f, "the rerun could not be made: {error}"),
         }
     }
 }
@@ -118,7 +115,7 @@ impl<E> From<StepError<E>> for CheckError<E> {
     fn from(error: StepError<E>) -> Self {
         match error {
             StepError::Model(error) => CheckError::Model(error),
-            StepError::Cert(error) => CheckError::Verify(VerifyError::Rerun(error)),
+            StepError::Cert(error) => CheckError::Verify(VerifyError::Refused(error)),
         }
     }
 }
@@ -157,10 +154,10 @@ fn reopen<'t, const CLASSES: usize>(
         samples: record.samples,
         target_r2: record.target_r2,
     };
-    let alpha = Alpha::from_units(record.alpha).map_err(VerifyError::Request)?;
-    let spec = CertSpec::new(alpha, request).map_err(VerifyError::Request)?;
+    let alpha = Alpha::from_units(record.alpha).map_err(VerifyError::Refused)?;
+    let spec = CertSpec::new(alpha, request).map_err(VerifyError::Refused)?;
     let price = Price::new(record.sigma, table.tv_price(record.dimensions));
-    spec.answerable(&price).map_err(VerifyError::Request)?;
+    spec.answerable(&price).map_err(VerifyError::Refused)?;
     Ok((spec, price))
 }
 
@@ -222,7 +219,7 @@ pub fn full<const CLASSES: usize, M: Classify>(
     model: &mut M,
 ) -> Result<(), CheckError<M::Error>> {
     let job = same(record, claim, terms)?;
-    let mut run = Certifier::<CLASSES>::new(&job).map_err(VerifyError::Rerun)?;
+    let mut run = Certifier::<CLASSES>::new(&job).map_err(VerifyError::Refused)?;
     let mut tree = record.roots.map(|_| Tree::new(&job));
     let batch = u32::try_from(model.batch()).unwrap_or(u32::MAX);
     while run.selected() < record.selection || run.drawn() < drawn(record) {
@@ -240,7 +237,7 @@ pub fn full<const CLASSES: usize, M: Classify>(
             return Err(VerifyError::Counts.into());
         }
     }
-    let mut rerun = run.record(tree.as_ref()).map_err(VerifyError::Rerun)?;
+    let mut rerun = run.record(tree.as_ref()).map_err(VerifyError::Refused)?;
     rerun.library = record.library;
     if rerun == *record { Ok(()) } else { Err(VerifyError::Counts.into()) }
 }

@@ -57,6 +57,18 @@ impl<'t> LookTable<'t> {
     ///
     /// `p0` is [`Price::null_probability`] of the target.
     ///
+    /// ```
+    /// use selvedge_certify::{Alpha, GRID, LookTable, Price};
+    /// use selvedge_noise::Sigma;
+    /// let price = Price::new(Sigma::new(16, 1).expect("not zero"), 1e-13); // τ: NoiseTable::tv_price
+    /// let (mut accept, mut refuse) = ([0; 5], [0; 5]);
+    /// let alpha = Alpha::ratio(1, 100)?;
+    /// let p0 = price.null_probability(300);
+    /// let table = LookTable::build(p0, &alpha, &GRID[..5], &mut accept, &mut refuse)?;
+    /// assert_eq!(table.accept()[4], 93); // of 96 draws: r = 1.083σ
+    /// # Ok::<(), selvedge_certify::CertError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`CertError::Looks`] for looks that do not rise and slices of different lengths.
     pub fn build(
