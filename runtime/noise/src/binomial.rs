@@ -55,7 +55,7 @@ pub fn upper_tail_quick(k: u32, n: u32, p: f64) -> f64 {
         return upper_tail(k, n, p);
     }
     let p = p.max(LEAST_P);
-    let ratio = f64::from(n - k) / f64::from(k + 1) * (p / (1.0 - p)) * (1.0 + 8.0 * f64::EPSILON);
+    let ratio = f64::from(n - k) / (f64::from(k) + 1.0) * (p / (1.0 - p)) * (1.0 + 8.0 * f64::EPSILON);
     let tail = pmf_upper(k, n, p) / (1.0 - ratio) * (1.0 + 8.0 * f64::EPSILON);
     if ratio < 1.0 && tail < 1.0 { tail } else { 1.0 }
 }

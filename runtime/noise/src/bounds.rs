@@ -42,3 +42,25 @@ pub fn dkw_two_sided(n: u32, delta: f64) -> f64 {
     }
     hoeffding(n, delta / 2.0)
 }
+
+/// What randomized ablation (Levine and Feizi 2020) takes off: a number not below the probability
+/// `1 − C(d − ρ, k)/C(d, k)` that `keep` of `dimensions` places, chosen at random, meet one of `changed` places. 1 where
+/// more are kept or changed than there are.
+pub fn ablation(dimensions: u32, keep: u32, changed: u32) -> f64 {
+    if keep > dimensions || changed > dimensions - keep {
+        return 1.0;
+    }
+    // C(d − ρ, k)/C(d, k) = Π (d − a − i)/(d − i) over i < b, for {a, b} = {k, ρ} either way.
+    let (more, fewer) = (keep.max(changed), keep.min(changed));
+    let mut untouched = 1.0f64;
+    for i in 0..fewer {
+        untouched *= f64::from(dimensions - more - i) / f64::from(dimensions - i);
+        // Not above (1 − m/d)^m after m factors: below this after some √d of them.
+        if untouched < f64::EPSILON / 4.0 {
+            return 1.0;
+        }
+    }
+    // Two roundings a factor, at most 2^20 of them.
+    let met = 1.0 - untouched * (1.0 - 2.0 * f64::from(fewer) * f64::EPSILON);
+    if fewer == 0 { 0.0 } else { (met + f64::EPSILON).min(1.0) }
+}

@@ -178,7 +178,7 @@ mod tests {
         const UNIT: f64 = 1.0 / (1u64 << 47) as f64;
         let half = BigUint::from(1u32) << (OUT - 1);
         let (mut random, mut worst, mut share) = (1u64, 0f64, 0f64);
-        for index in 0..360u32 {
+        for index in 0..240u32 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let most = [3.0, 8.0, 36.0][index as usize % 3];
             let whole = (f64::from((random >> 32) as u32) * most / f64::from(u32::MAX) / UNIT) as u64;

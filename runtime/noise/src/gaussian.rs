@@ -220,4 +220,45 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn second_words_give_the_exact_law_where_first_words_tie() {
+        // Oracle: given a first word equal to the upper half of T_i, P(z > i) = 1 − (lower half of T_i)/2^32 (mirrored:
+        // 2^−32 less). First words that tie with each threshold and words beside them, jointly, with
+        // second words from their places in the stream; χ² of all outcomes, fixed key. One word in 10^8 ties by itself.
+        let bytes = build_table(Sigma { numerator: 1, denominator: 2 }).expect("builds");
+        let table = NoiseTable::parse(&bytes).expect("valid");
+        let key = NoiseKey::from_bytes([42; 32]);
+        let words = key.words(Domain::Extension, 5, 0);
+        let draws = 40_000u64;
+        let (mut chi, mut free, mut coordinate) = (0.0, 0, 0u64);
+        for i in 0..table.upper.len() {
+            let (upper, lower) = (table.upper[i].get(), f64::from(table.lower[i].get()));
+            if upper == u32::MAX {
+                break;
+            }
+            for (word, sign) in [(upper, 1), (!upper, -1)] {
+                let mut more = 0u64;
+                for _ in 0..draws {
+                    let found = i64::from(table.sample(word, || words.second(coordinate))) * sign;
+                    assert!(found == i as i64 || found == i as i64 + 1, "{found} beside threshold {i}");
+                    more += u64::from(found == i as i64 + 1);
+                    coordinate += 1;
+                }
+                let p = 1.0 - lower / 2f64.powi(32);
+                let expected = p * draws as f64;
+                chi += (more as f64 - expected).powi(2) / (expected * (1.0 - p));
+                free += 1;
+                // Beside it no second word is asked for.
+                for (beside, value) in [(upper - 1, i as i16), (upper + 1, i as i16 + 1)] {
+                    let beside = if sign < 0 { !beside } else { beside };
+                    let found = table.sample(beside, || panic!("no tie"));
+                    assert_eq!(i64::from(found) * sign, i64::from(value), "beside threshold {i}");
+                }
+            }
+        }
+        let free = f64::from(free);
+        let deviation = (2.0 * free).sqrt();
+        assert!(free >= 6.0 && (chi - free).abs() < 4.0 * deviation, "χ² = {chi:.1} with {free} degrees of freedom");
+    }
 }

@@ -102,12 +102,70 @@ impl Words<'_> {
 mod tests {
     use super::*;
 
+    /// A word of ChaCha8 by Bernstein's description: block counter in state words 12 and 13, stream in 14 and 15.
+    fn chacha8(key: &[u8; 32], stream: u64, place: u64) -> u32 {
+        let mut start = [0x6170_7865u32, 0x3320_646e, 0x7962_2d32, 0x6b20_6574, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (word, bytes) in start[4..12].iter_mut().zip(key.chunks_exact(4)) {
+            *word = u32::from_le_bytes(*bytes.first_chunk().expect("four bytes"));
+        }
+        let block = place / 16;
+        [start[12], start[13]] = [block as u32, (block >> 32) as u32];
+        [start[14], start[15]] = [stream as u32, (stream >> 32) as u32];
+        let mut x = start;
+        let mut quarter = |a: usize, b: usize, c: usize, d: usize| {
+            for (first, second, last, bits) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
+                x[first] = x[first].wrapping_add(x[second]);
+                x[last] = (x[last] ^ x[first]).rotate_left(bits);
+            }
+        };
+        for _ in 0..4 {
+            (0..4).for_each(|i| quarter(i, 4 + i, 8 + i, 12 + i));
+            (0..4).for_each(|i| quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4));
+        }
+        x[place as usize % 16].wrapping_add(start[place as usize % 16])
+    }
+
     #[test]
     fn words_are_those_of_chacha8() {
         // Oracle: the keystream of ChaCha8 for the zero key (draft-strombergson-chacha-test-vectors-01, TC1).
+        const KEYSTREAM: [u8; 32] = [
+            0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09, 0xa5, 0xa1, 0x2c, 0x84,
+            0x0e, 0xc3, 0xce, 0x9a, 0x7f, 0x3b, 0x18, 0x1b, 0xe1, 0x88, 0xef, 0x71, 0x1a, 0x1e,
+        ];
         let mut words = NoiseKey([0; 32]).words(Domain::Select, 0, 0);
-        let bytes = [words.next().to_le_bytes(), words.next().to_le_bytes(), words.next().to_le_bytes()];
-        assert_eq!(bytes.concat(), [0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8]);
+        for (place, bytes) in KEYSTREAM.chunks_exact(4).enumerate() {
+            let word = words.next();
+            assert_eq!(word.to_le_bytes(), bytes, "word {place}");
+            assert_eq!(word, chacha8(&[0; 32], 0, place as u64));
+        }
+    }
+
+    #[test]
+    fn every_word_lies_where_the_page_says() {
+        // Oracle: ChaCha8 written down a second time, above.
+        let bytes = core::array::from_fn(|i| i as u8 * 7 + 1);
+        let key = NoiseKey::from_bytes(bytes);
+        for (domain, number) in [(Domain::Select, 0u64), (Domain::Estimate, 1), (Domain::Extension, 2)] {
+            for sample in [0, 1, 4_000_000_000, (1 << 62) - 1] {
+                let stream = number << 62 | sample;
+                for coordinate in [0u32, 1, 15, 16, 3071, 1 << 31, u32::MAX - 1, u32::MAX] {
+                    let mut words = key.words(domain, sample, coordinate);
+                    let place = u64::from(coordinate);
+                    assert_eq!(words.next(), chacha8(&bytes, stream, place), "{domain:?} {sample} {coordinate}");
+                    assert_eq!(words.next(), chacha8(&bytes, stream, place + 1));
+                    assert_eq!(words.second(place), chacha8(&bytes, stream, (1 << 35) + place));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_key_counts_and_none_can_stand_in_for_another() {
+        let part = |i: usize, at: usize| if i == at { [1u8; 32] } else { [0; 32] };
+        let key = |i| NoiseKey::derive(&part(i, 0), &part(i, 1), &part(i, 2), &part(i, 3), &part(i, 4));
+        for i in 0..6 {
+            (0..i).for_each(|j| assert!(key(i) != key(j), "{i} {j}"));
+        }
     }
 
     #[test]

@@ -26,7 +26,10 @@ fn shipped_tables_are_what_build_table_makes() {
             println!("{path}: {} bytes, {hash}", made.len());
             continue;
         }
-        assert!(shipped.bytes == made, "{name}.bin is not what is made now; set SELVEDGE_WRITE_TABLES to write it anew");
+        assert!(
+            shipped.bytes == made,
+            "{name}.bin is not what is made now; set SELVEDGE_WRITE_TABLES to write it anew"
+        );
         assert_eq!(hex(&shipped.hash), hash, "the hash of {name}.bin");
         let table = shipped.table().expect("valid");
         assert_eq!((table.sigma(), hex(&table.hash())), (sigma, hash));
