@@ -126,7 +126,7 @@ impl<'a, const CLASSES: usize> Certifier<'a, CLASSES> {
     }
 
     /// Adds the counts of the samples of [`Certifier::next_range`], or of the first of them: for callers that count
-    /// with several threads.
+    /// with several threads. A [`crate::Tree`] takes their predictions besides, in order.
     ///
     /// # Errors
     /// [`CertError::Order`] for other samples, and counts whose sum is not their number.

@@ -9,7 +9,7 @@
 //! α, however the draws are stopped. E rises with k, so "E ≥ 1/α" is "k ≥ k_min(n)".
 //!
 //! With q = sin²θ the law is uniform in θ on [θ0, π/2], and the logarithm of the integrand is concave in θ with a width
-//! of 1/(2√n). On each of [`NODES`] pieces a concave logarithm lies above its chord, whose integral is at least the
+//! of 1/(2√n). On each of 4096 pieces a concave logarithm lies above its chord, whose integral is at least the
 //! piece times the geometric mean of its ends: a sum that is never above the integral, and within 10⁻⁵ of it.
 
 use core::f64::consts::FRAC_PI_2;

@@ -247,6 +247,17 @@ fn claims_of_the_verifier_bind() {
     assert_eq!(arithmetic(&larger, &honest_claim), Err(VerifyError::Decision));
     let cheaper = Record { spent: record.spent - 1, ..record.clone() };
     assert_eq!(arithmetic(&cheaper, &honest_claim), Err(VerifyError::Account));
+    // More draws than were asked for, or classes beyond the model's: by hand, parsing knows them not.
+    let more = |phase: usize, counts: &[u32]| {
+        let mut lie = record.clone();
+        lie.counts[phase].merge(&Counts::from_slice(counts).expect("fits"));
+        arithmetic(&lie, &honest_claim)
+    };
+    assert_eq!(more(0, &[0, 1]), Err(VerifyError::Counts));
+    assert_eq!(more(1, &[0, 5000]), Err(VerifyError::Counts));
+    let mut beyond = record.clone();
+    beyond.counts[0] = Counts::from_slice(&[0, 0, 0, 40]).expect("fits");
+    assert_eq!(arithmetic(&beyond, &honest_claim), Err(VerifyError::Counts));
     // The wrong model at hand, and the wrong input.
     let mut model = Model::new(40, 1, |_: &[i16]| 1);
     let full = verify::full(&record, &honest_claim, &terms, &mut model);
