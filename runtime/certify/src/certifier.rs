@@ -1,194 +1,216 @@
-//! The procedure, in steps.
+//! The state machine: selection, estimation, verdict.
 
-use crate::decision::Decision;
-use crate::draw::{Classifier, Input, count};
-use crate::error::{Error, PlanError};
-use crate::plan::Plan;
-use core::ops::Range;
-use selvedge_noise::{Domain, NoiseKey};
-use sha2::{Digest, Sha256};
+use crate::judge::{judge, next_look};
+use crate::{Account, CertError, Classify, Counts, Decision, Job, Reason, StepError};
+use selvedge_noise::Domain;
 
-/// What the noise is bound to beside plan and input.
+/// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// A hash of the program that runs: an artifact's digest.
-    pub model: [u8; 32],
-    /// Chosen by whoever shall believe the result, after model and input are fixed. Who may choose it freely can
-    /// try many, and multiplies α by their number.
-    pub nonce: [u8; 32],
+pub enum Step {
+    /// Samples remain to be drawn.
+    Progress(Progress),
+    /// The verdict.
+    Done(Decision),
 }
 
-/// Draws to make: numbers of samples of a domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draws {
-    /// Whose draws.
-    pub domain: Domain,
-    /// Their numbers.
-    pub samples: Range<u64>,
-}
-
-/// How far a certification is.
+/// Draws so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Draws made for the selection of a class.
-    pub selected: u32,
-    /// Draws made for the estimation.
+    /// Estimation draws so far.
     pub drawn: u32,
-    /// Of them with the class.
-    pub count: u32,
-    /// The class, once it is chosen.
-    pub class: Option<u16>,
+    /// Estimation draws at most.
+    pub samples: u32,
+    /// Estimation draws that gave the class to be certified.
+    pub hits: u32,
 }
 
-/// A certification on its way: counts, and nothing that grows.
-#[derive(Clone, Debug)]
-pub struct Certifier<'p, const CLASSES: usize> {
-    pub(crate) plan: &'p Plan<'p>,
-    pub(crate) identity: Identity,
-    pub(crate) input: [u8; 32],
-    pub(crate) input_type: u8,
-    pub(crate) key: NoiseKey,
-    pub(crate) selection: [u32; CLASSES],
-    pub(crate) estimate: [u32; CLASSES],
-    pub(crate) selected: u32,
-    pub(crate) drawn: u32,
+/// Samples of one domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The domain.
+    pub domain: Domain,
+    /// The first sample.
+    pub first: u32,
+    /// How many.
+    pub len: u32,
 }
 
-impl<'p, const CLASSES: usize> Certifier<'p, CLASSES> {
-    /// Begins; `CLASSES` may be more than the plan's classes.
+/// Takes every prediction in the order of the samples, selection first.
+pub trait Sink {
+    /// One prediction.
     ///
     /// # Errors
-    /// [`PlanError::Dimensions`] and [`PlanError::Classes`] where input or size do not fit the plan.
-    pub fn new(plan: &'p Plan<'p>, input: Input<'_>, identity: &Identity) -> Result<Self, PlanError> {
-        if input.len() != plan.dimensions() as usize {
-            return Err(PlanError::Dimensions);
+    /// Why it cannot be taken.
+    fn take(&mut self, domain: Domain, sample: u32, class: usize) -> Result<(), CertError>;
+}
+
+/// Keeps nothing.
+impl Sink for () {
+    fn take(&mut self, _: Domain, _: u32, _: usize) -> Result<(), CertError> {
+        Ok(())
+    }
+}
+
+/// A resumable run with room for `CLASSES` classes: two counts a class, no buffers.
+///
+/// Whatever the batches and interruptions, samples are drawn by number and judged after the same numbers of draws, so
+/// that counts, verdict and record are the same.
+#[derive(Clone, Debug)]
+pub struct Certifier<'a, const CLASSES: usize> {
+    pub(crate) job: &'a Job<'a>,
+    pub(crate) selection: Counts<CLASSES>,
+    pub(crate) estimate: Counts<CLASSES>,
+    pub(crate) decision: Option<Decision>,
+    pub(crate) account: Account,
+}
+
+impl<'a, const CLASSES: usize> Certifier<'a, CLASSES> {
+    /// A run at its beginning.
+    ///
+    /// # Errors
+    /// [`CertError::Classes`] where the model has more classes than there is room for.
+    pub fn new(job: &'a Job<'a>) -> Result<Self, CertError> {
+        let found = job.terms().subject().classes;
+        if found as usize > CLASSES {
+            return Err(CertError::Classes { found });
         }
-        if usize::from(plan.classes()) > CLASSES {
-            return Err(PlanError::Classes);
-        }
-        let hash = input.hash();
-        let key = NoiseKey::derive(&identity.nonce, &identity.model, &hash, &plan.hash(), &plan.table().hash());
-        Ok(Certifier {
-            plan,
-            identity: *identity,
-            input: hash,
-            input_type: input.code(),
-            key,
-            selection: [0; CLASSES],
-            estimate: [0; CLASSES],
-            selected: 0,
-            drawn: 0,
-        })
+        let (selection, estimate) = (Counts::default(), Counts::default());
+        let account = Account::open(job.terms().spec().alpha());
+        Ok(Certifier { job, selection, estimate, decision: None, account })
     }
 
-    /// Makes up to `draws` draws, fewer where a decision lies in between. After an error nothing was counted,
-    /// and the step can be tried again.
+    /// Draws at most `most` samples, at least one, and says where the run stands.
     ///
     /// # Errors
-    /// [`Error`].
-    pub fn step<M: Classifier>(
+    /// The model's, and those of [`Job::for_each`]; the samples of the failed call are not counted.
+    pub fn step<M: Classify>(&mut self, model: &mut M, most: u32) -> Result<Step, StepError<M::Error>> {
+        self.step_with(model, most, &mut ())
+    }
+
+    /// [`Certifier::step`] that hands every prediction to `sink` too, a [`crate::Tree`] for instance.
+    ///
+    /// # Errors
+    /// Those of [`Certifier::step`] and of the sink. After an error the sink may hold predictions that were not counted:
+    /// resume both from a saved state, or run without.
+    pub fn step_with<M: Classify>(
         &mut self,
         model: &mut M,
-        input: Input<'_>,
-        draws: u32,
-    ) -> Result<Progress, Error<M::Error>> {
-        if let Some(pending) = self.pending(draws) {
-            if input.hash() != self.input {
-                return Err(Error::OtherInput);
-            }
-            let mut counts = [0; CLASSES];
-            let classes = counts.get_mut(..usize::from(self.plan.classes())).unwrap_or_default();
-            let noise = (self.plan.table(), &self.key, pending.domain);
-            count(model, input, noise, pending.samples.clone(), classes)?;
-            self.add(&pending, &counts).map_err(|()| Error::State)?;
+        most: u32,
+        sink: &mut impl Sink,
+    ) -> Result<Step, StepError<M::Error>> {
+        if let Some(range) = self.next_range(most) {
+            let mut counts = Counts::<CLASSES>::default();
+            self.job.for_each(model, range.domain, range.first, range.len, |sample, class| {
+                sink.take(range.domain, sample, class)?;
+                if counts.add(class) { Ok(()) } else { Err(CertError::Class { found: class as u32 }) }
+            })?;
+            self.merge(range, &counts)?;
         }
-        Ok(self.progress())
+        Ok(self.status())
     }
 
-    /// The next draws to make, at most `most`: for whoever makes them elsewhere ([`count`]), in parts and on
-    /// several threads, and gives the counts to [`add`](Self::add). `None` once decided.
-    pub fn pending(&self, most: u32) -> Option<Draws> {
-        let (domain, from, to) = if self.selected < self.plan.selection() {
-            (Domain::Select, self.selected, self.plan.selection())
-        } else if self.decision().is_some() {
+    /// The samples that come next, at most `most` and at least one, never across a look. `None` when done.
+    pub fn next_range(&self, most: u32) -> Option<Range> {
+        if self.decision.is_some() {
             return None;
-        } else {
-            (Domain::Estimate, self.drawn, self.plan.next_look(self.drawn)?)
-        };
-        Some(Draws { domain, samples: u64::from(from)..u64::from(to.min(from.saturating_add(most))) })
+        }
+        let most = most.max(1);
+        let (selected, drawn) = (self.selected(), self.drawn());
+        let spec = self.job.terms().spec();
+        let selection = spec.request().selection;
+        if selected < selection {
+            return Some(Range { domain: Domain::Select, first: selected, len: most.min(selection - selected) });
+        }
+        let look = next_look(spec, drawn)?;
+        Some(Range { domain: Domain::Estimate, first: drawn, len: most.min(look - drawn) })
     }
 
-    /// Adds the counts of draws that were pending, all of them.
+    /// Adds the counts of the samples of [`Certifier::next_range`], or of the first of them: for callers that count
+    /// with several threads. A [`crate::Tree`] takes their predictions besides, in order.
     ///
     /// # Errors
-    /// `()` where they are not the pending ones, or the counts are of another number of draws.
-    #[expect(clippy::result_unit_err, reason = "there is one way to be wrong")]
-    pub fn add(&mut self, draws: &Draws, counts: &[u32]) -> Result<(), ()> {
-        let length = draws.samples.end.saturating_sub(draws.samples.start);
-        let sum: u64 = counts.iter().map(|&count| u64::from(count)).sum();
-        if self.pending(u32::try_from(length).map_err(|_| ())?).as_ref() != Some(draws)
-            || sum != length
-            || counts.len() > CLASSES
-        {
-            return Err(());
+    /// [`CertError::Order`] for other samples, and counts whose sum is not their number.
+    pub fn merge(&mut self, range: Range, counts: &Counts<CLASSES>) -> Result<(), CertError> {
+        let next = self.next_range(range.len).ok_or(CertError::Order)?;
+        if next != range || counts.total() != u64::from(range.len) {
+            return Err(CertError::Order);
         }
-        let (to, done) = match draws.domain {
-            Domain::Select => (&mut self.selection, &mut self.selected),
-            _ => (&mut self.estimate, &mut self.drawn),
-        };
-        to.iter_mut().zip(counts).for_each(|(to, count)| *to += count);
-        *done += length as u32;
+        match range.domain {
+            Domain::Select => self.selection.merge(counts),
+            _ => self.estimate.merge(counts),
+        }
+        self.settle();
         Ok(())
     }
 
-    /// The key of the noise, for [`count`].
-    pub fn key(&self) -> &NoiseKey {
-        &self.key
+    /// Judges the counts where they are those of a look, or none follows.
+    pub(crate) fn settle(&mut self) {
+        let terms = self.job.terms();
+        let (spec, drawn) = (terms.spec(), self.drawn());
+        if drawn > 0 && (next_look(spec, drawn - 1) == Some(drawn) || next_look(spec, drawn).is_none()) {
+            let classes = terms.subject().classes as usize;
+            let verdict = judge(spec, classes, terms.price(), &self.selection, &self.estimate, 0);
+            (self.decision, self.account) = (verdict.decision, verdict.account);
+        }
     }
 
-    /// How far it is.
-    pub fn progress(&self) -> Progress {
-        let class = self.class();
-        let count = class.and_then(|class| self.estimate.get(usize::from(class))).copied().unwrap_or(0);
-        Progress { selected: self.selected, drawn: self.drawn, count, class }
+    /// Predicts one sample twice; a difference ends the run with [`Reason::NonDeterministicBackend`].
+    ///
+    /// # Errors
+    /// Those of [`Job::for_each`].
+    pub fn probe<M: Classify>(&mut self, model: &mut M, sample: u32) -> Result<Step, StepError<M::Error>> {
+        let mut classes = [0usize; 2];
+        for found in &mut classes {
+            self.job.for_each(model, Domain::Estimate, sample, 1, |_, class| {
+                *found = class;
+                Ok(())
+            })?;
+        }
+        if classes[0] != classes[1] {
+            self.decision = Some(Decision::Abstain(Reason::NonDeterministicBackend));
+        }
+        Ok(self.status())
     }
 
-    /// The class chosen: the first of the most frequent ones of the selection's draws.
-    fn class(&self) -> Option<u16> {
-        (self.selected == self.plan.selection()).then(|| most_frequent(self.selection.iter().copied()))
+    /// Where the run stands.
+    pub fn status(&self) -> Step {
+        match self.decision {
+            Some(decision) => Step::Done(decision),
+            None => Step::Progress(Progress {
+                drawn: self.drawn(),
+                samples: self.job.terms().spec().request().samples,
+                hits: self.estimate.of(self.selection.top()),
+            }),
+        }
     }
 
-    /// The outcome, once there is one.
+    /// The verdict, once there is one.
     pub fn decision(&self) -> Option<Decision> {
-        let class = self.class()?;
-        self.plan.decide(class, *self.estimate.get(usize::from(class))?, self.drawn)
+        self.decision
     }
 
-    /// Counts of the classes: selection, estimation.
-    pub fn counts(&self) -> (&[u32], &[u32]) {
-        let classes = usize::from(self.plan.classes());
-        (self.selection.get(..classes).unwrap_or_default(), self.estimate.get(..classes).unwrap_or_default())
+    /// Selection draws so far.
+    pub fn selected(&self) -> u32 {
+        self.selection.total() as u32
     }
 
-    /// What a saved state has to belong to.
-    pub(crate) fn binding(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for part in
-            [&self.plan.hash(), &self.plan.table().hash(), &self.identity.model, &self.identity.nonce, &self.input]
-        {
-            hash.update(part);
-        }
-        hash.finalize().into()
+    /// Estimation draws so far.
+    pub fn drawn(&self) -> u32 {
+        self.estimate.total() as u32
     }
-}
 
-/// The first of the most frequent classes.
-pub(crate) fn most_frequent(counts: impl Iterator<Item = u32>) -> u16 {
-    let mut best = (0u32, 0u16);
-    for (class, count) in counts.enumerate() {
-        if count > best.0 {
-            best = (count, class as u16);
-        }
+    /// Predictions of the selection draws.
+    pub fn selection(&self) -> &Counts<CLASSES> {
+        &self.selection
     }
-    best.1
+
+    /// Predictions of the estimation draws.
+    pub fn estimate(&self) -> &Counts<CLASSES> {
+        &self.estimate
+    }
+
+    /// What the verdict cost.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
 }

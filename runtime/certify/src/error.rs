@@ -1,72 +1,124 @@
-//! Errors, `Copy` and small.
+//! What can be wrong with a request, a model, a state or a record.
 
-/// Why a plan can never answer, or is none.
+use core::fmt;
+
+/// Why something was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PlanError {
-    /// Inputs without coordinates, or too many for 32 bits.
-    Dimensions,
-    /// Fewer than two classes, or more than a record holds.
-    Classes,
-    /// Draws for the selection: at least one.
-    Selection,
-    /// Even if all draws gave one class, the confidence would not suffice; the number that could.
-    TooFewDraws {
-        /// The least number of draws with which an answer is possible.
-        least: u32,
+pub enum CertError {
+    /// The failure probability is not between 0 and 1, or a table needs more than there is.
+    Alpha,
+    /// With so few samples no outcome can be certified.
+    TooFewSamples {
+        /// The smallest number that could.
+        needed: u32,
     },
-    /// Looks have to be in order, with numbers of draws that rise.
-    Looks,
-    /// The target radius leaves no probability, or is not above 0.
+    /// No number of samples (up to 2^31) reaches the target, or the look table is for a smaller radius.
     Target,
+    /// The selection has no draws where the rule selects, or draws where it does not.
+    Selection,
+    /// The noise table has another standard deviation than the request.
+    Sigma,
+    /// Fewer than 2 classes, or more than the certifier has room for.
+    Classes {
+        /// How many there are.
+        found: u32,
+    },
+    /// An input of no elements, or of more than 2^32 − 1.
+    Length,
+    /// The range of a grid is empty or leaves the element type.
+    Range,
+    /// An element of the clean input lies outside the range of its grid.
+    OutOfRange {
+        /// Which element.
+        index: u32,
+    },
+    /// The model returned a class that does not exist.
+    Class {
+        /// The class.
+        found: u32,
+    },
+    /// A look table whose samples do not rise, or which has a row that is not proved.
+    Looks {
+        /// The row.
+        row: u32,
+    },
+    /// Samples that are not the next ones.
+    Order,
+    /// The buffer is too small.
+    Buffer {
+        /// Bytes, or entries, that are needed.
+        needed: u32,
+    },
+    /// Not a state or record of this library.
+    Magic,
+    /// A version this library does not read.
+    Version,
+    /// Bytes were changed, or the end is missing.
+    Checksum,
+    /// A field holds what it cannot.
+    Field {
+        /// Its first byte.
+        offset: u32,
+    },
+    /// The state belongs to another model, input, nonce or request.
+    Foreign,
+    /// The tree of predictions does not hold exactly the samples that were counted.
+    Tree,
 }
 
-impl core::fmt::Display for PlanError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for CertError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PlanError::Dimensions => f.write_str("the input has no coordinates, or more than 2^31"),
-            PlanError::Classes => f.write_str("2 to 4096 classes can be told apart"),
-            PlanError::Selection => f.write_str("the class is chosen from draws of its own; give at least 1"),
-            PlanError::TooFewDraws { least } => {
-                write!(f, "with this alpha no outcome of so few draws is a certificate; give at least {least}")
+            CertError::Alpha => f.write_str("alpha must lie between 0 and 1 and cover the look table's"),
+            CertError::TooFewSamples { needed } => {
+                write!(f, "no outcome can be certified with so few samples; take at least {needed}")
             }
-            PlanError::Looks => f.write_str("looks need rising numbers of draws, at most 64 of them"),
-            PlanError::Target => f.write_str("the target radius has to be above 0 and below 8 sigma"),
+            CertError::Target => f.write_str("the target radius is out of reach; lower it or raise sigma"),
+            CertError::Selection => f.write_str("selection draws: at least 1, and none for a prediction"),
+            CertError::Sigma => f.write_str("the noise table has another sigma than the request"),
+            CertError::Classes { found } => write!(f, "{found} classes: at least 2, at most the certifier's capacity"),
+            CertError::Length => f.write_str("the input has no elements, or more than 2^32 - 1"),
+            CertError::Range => f.write_str("the grid's range is empty or leaves its element type"),
+            CertError::OutOfRange { index } => write!(f, "element {index} of the input is outside the grid's range"),
+            CertError::Class { found } => write!(f, "the model returned class {found}, which does not exist"),
+            CertError::Looks { row } => write!(f, "row {row} of the look table is out of order or not proved"),
+            CertError::Order => f.write_str("these are not the samples that come next"),
+            CertError::Buffer { needed } => write!(f, "the buffer is too small; {needed} are needed"),
+            CertError::Magic => f.write_str("not a state or record of this library"),
+            CertError::Version => f.write_str("a version this library does not read"),
+            CertError::Checksum => f.write_str("bytes were changed or are missing"),
+            CertError::Field { offset } => write!(f, "the field at byte {offset} holds what it cannot"),
+            CertError::Foreign => f.write_str("the state belongs to another model, input, nonce or request"),
+            CertError::Tree => f.write_str("the tree does not hold exactly the samples that were counted"),
         }
     }
 }
 
-impl core::error::Error for PlanError {}
+impl core::error::Error for CertError {}
 
-/// Why a step was not made.
+/// What went wrong in a step: the model's own error, or ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Error<E> {
-    /// What the model said.
+pub enum StepError<E> {
+    /// The model failed.
     Model(E),
-    /// The input has another number of coordinates than the plan.
-    Dimensions,
-    /// The model gave a class that the plan does not have.
-    Class(usize),
-    /// The plan has another number of classes than the certifier.
-    Classes,
-    /// The input is not the one the certifier was made for.
-    OtherInput,
-    /// A saved state is damaged, or of another plan, model, input or nonce.
-    State,
+    /// The model does not fit the job, or samples came out of order.
+    Cert(CertError),
 }
 
-impl<E: core::fmt::Display> core::fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl<E> From<CertError> for StepError<E> {
+    fn from(error: CertError) -> Self {
+        StepError::Cert(error)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for StepError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Model(error) => write!(f, "the model: {error}"),
-            Error::Dimensions => f.write_str("the input has another number of coordinates than the plan"),
-            Error::Class(class) => write!(f, "the model gave class {class}, which the plan does not have"),
-            Error::Classes => f.write_str("the plan has another number of classes than the certifier"),
-            Error::OtherInput => f.write_str("the input is not the one the certifier was made for"),
-            Error::State => f.write_str("the saved state is damaged or of another plan, model, input or nonce"),
+            StepError::Model(error) => error.fmt(f),
+            StepError::Cert(error) => error.fmt(f),
         }
     }
 }
 
-impl<E: core::fmt::Debug + core::fmt::Display> core::error::Error for Error<E> {}
+impl<E: fmt::Debug + fmt::Display> core::error::Error for StepError<E> {}

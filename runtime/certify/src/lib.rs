@@ -1,84 +1,102 @@
-//! Randomized smoothing (Cohen, Rosenfeld and Kolter 2019) of integer programs: a radius within which the
-//! prediction of the smoothed classifier cannot change, for the program as it runs.
+//! Certificates by randomized smoothing for classifiers of integer inputs.
 //!
-//! # What a certificate says
+//! Let f be a classifier of a grid of integers, as executed: quantization, saturation and all. Its *smoothed classifier*
+//! g returns the class that `f(x + Z)` takes most often, Z being `round(N(0, σ²))` in every coordinate. Since x + Z is
+//! the rounding of x plus a continuous Gaussian, g equals the Gaussian smoothed classifier of `f ∘ round` at every grid
+//! point (data processing, an idea of Voráček and Hein 2023), and the theorem of Cohen, Rosenfeld and Kolter (2019)
+//! holds as it stands: if `P(f(x + Z) = A) ≥ p > ½` then `g(x + δ) = A` for every δ of the grid with
+//! `‖δ‖₂ < σ·Φ⁻¹(p)`. No float is added to an input, so nothing leaks through rounding, and every machine draws the
+//! same noise and counts the same.
 //!
-//! f is a deterministic classifier on the integer codes of its input; saturation and everything behind it are a part
-//! of f. The smoothed classifier is `g(x) = argmax_c P(f(x + Z) = c)` with independent `Z = round(N(0, σ²))`. For
-//! codes x, x + Z has the law of `round(x + N(0, σ²))`, so g equals the smoothing of `f∘round` with continuous noise
-//! at every point of the grid (data processing, as Voráček and Hein 2023 use it), and Cohen et al.'s theorem
-//! holds: if class A has probability above `p > ½`, then `g(x') = A` for every x' on the grid with
-//! `‖x' − x‖₂ < σ·Φ⁻¹(p)`. No float takes part in what is counted.
+//! What is certified is g, not f: a single run of f may differ. A perturbation before the sensor's converter is
+//! covered by the codes that it leads to. The failure probability α is over the noise, given model and input; it assumes
+//! that ChaCha8 under a fresh key cannot be told from chance. Draw again with another nonce until an answer pleases, and
+//! α grows by that number of tries.
 //!
-//! The statement is wrong with probability at most α (plus the advantage of an attack on ChaCha8): the draws may
-//! mislead. Where α is spent is a matter of types: see [`Alpha`]. What 64-bit thresholds differ from the real law is
-//! subtracted from the radius ([`radius_squared`]).
-//!
-//! # How
-//!
-//! A [`Plan`] says how many draws and by which rule; a [`Certifier`] makes them, in steps of any size, and can be saved
-//! and resumed; a [`Record`] holds all that another party needs to check the result, or to repeat it.
+//! - [`CertSpec`]: rule, α, σ and sample sizes; refuses what could never be answered. [`Alpha`] cannot be spent twice.
+//! - [`Terms`], [`Job`]: request, model, input, noise table; then the verifier's nonce.
+//! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
+//! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
 //!
 //! ```
-//! use selvedge_certify::{Alpha, Certifier, Classifier, Decision, Identity, Input, Plan, Rule};
+//! use selvedge_certify::*;
 //! use selvedge_noise::{NoiseTable, Sigma, build_table};
 //!
 //! /// Bright or dark.
-//! struct Mean(Vec<i16>);
-//! impl Classifier for Mean {
+//! struct Mean([i16; 16], usize);
+//! impl Classify for Mean {
 //!     type Error = core::convert::Infallible;
-//!     fn write(&mut self, first: usize, codes: &[i16]) -> Result<(), Self::Error> {
-//!         self.0[first..first + codes.len()].copy_from_slice(codes);
+//!     fn write(&mut self, _: usize, first: usize, codes: &[i16]) -> Result<(), Self::Error> {
+//!         self.0[first..][..codes.len()].copy_from_slice(codes);
 //!         Ok(())
 //!     }
-//!     fn classify(&mut self) -> Result<usize, Self::Error> {
-//!         Ok(usize::from(self.0.iter().map(|&x| i32::from(x)).sum::<i32>() > 0))
+//!     fn run(&mut self, _: usize) -> Result<(), Self::Error> {
+//!         self.1 = usize::from(self.0.iter().map(|&v| i32::from(v)).sum::<i32>() > 0);
+//!         Ok(())
+//!     }
+//!     fn class(&self, _: usize) -> usize {
+//!         self.1
 //!     }
 //! }
 //!
-//! let bytes = build_table(Sigma::new(10, 1).expect("not zero"))?;
+//! let sigma = Sigma::new(8, 1).expect("not zero");
+//! let bytes = build_table(sigma)?; // on the host; a device has the bytes in flash
 //! let table = NoiseTable::parse(&bytes)?;
-//! let alpha = Alpha::new(0.001).expect("between 0 and 1");
-//! let plan = Plan::new(&table, 16, 2, 100, Rule::Fixed { n: 1000 }, alpha)?;
-//! let input = [20i8; 16];
-//! let identity = Identity { model: [1; 32], nonce: [7; 32] }; // the nonce comes after the input
-//! let mut certifier = Certifier::<2>::new(&plan, Input::I8(&input), &identity)?;
-//! let mut model = Mean(vec![0; 16]);
-//! while certifier.decision().is_none() {
-//!     certifier.step(&mut model, Input::I8(&input), 100)?;
-//! }
-//! assert!(matches!(certifier.decision(), Some(Decision::Certified { class: 1, .. })));
+//! let looks = shipped(4).expect("r = σ"); // at α = 1/1000
+//! let rule = Rule::Sequential(looks);
+//! let request = Request { rule, sigma, selection: 32, samples: 10_000, target_r2: Some(64) };
+//! let spec = CertSpec::new(Alpha::ratio(1, 1000)?, request)?;
+//! let (input, grid) = (Clean::I8(&[6; 16]), Grid::int8(1.0, 0));
+//! let terms = Terms::new(&spec, Subject { model: [1; 32], classes: 2, input, grid }, &table)?;
+//! let job = Job::new(&terms, [7; 32]); // the nonce: from the verifier, who has terms.commitment()
+//! let mut model = Mean([0; 16], 0);
+//! let mut run = Certifier::<2>::new(&job)?;
+//! let decision = loop {
+//!     if let Step::Done(decision) = run.step(&mut model, 16)? {
+//!         break decision;
+//!     }
+//! };
+//! assert_eq!(decision, Decision::Certified { class: 1, r2: 64 });
+//! assert_eq!(run.drawn(), 48); // 48 of 48 prove it
+//! let claim = verify::Claim { nonce: [7; 32], commitment: terms.commitment() };
+//! verify::full(&run.record(None)?, &claim, &terms, &mut model)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-#[cfg(test)]
-extern crate alloc;
-
 mod alpha;
+mod bytes;
 mod certifier;
-mod decision;
-mod draw;
+mod classify;
+mod counts;
+pub mod eprocess;
 mod error;
+mod grid;
+mod job;
+mod judge;
+mod largest;
 mod looks;
-mod plan;
-mod predict;
+mod merkle;
+mod partition;
 mod radius;
 mod record;
+mod spec;
 mod state;
-mod verify;
+pub mod verify;
 
-pub use alpha::Alpha;
-pub use certifier::{Certifier, Draws, Identity, Progress};
-pub use decision::{Decision, Reason};
-pub use draw::{Classifier, Input, count};
-pub use error::{Error, PlanError};
-pub use looks::{LOOK_COUNTS, Look, Looks, MOST_LOOKS, e_value, look_at, probability_for};
-pub use plan::{Plan, Rule};
-pub use predict::{Prediction, predict};
-pub use radius::{covers, radius, radius_squared};
-pub use record::{MOST_CLASSES, Record};
+pub use alpha::{Account, Alpha};
+pub use certifier::{Certifier, Progress, Range, Sink, Step};
+pub use classify::Classify;
+pub use counts::Counts;
+pub use error::{CertError, StepError};
+pub use grid::{Clean, Grid};
+pub use job::{Job, Subject, Terms};
+pub use judge::{Decision, Reason};
+pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
+pub use merkle::{Node, Proof, Tree};
+pub use radius::{Price, closed_ball, covers, open_ball};
+pub use record::{Record, record_bytes};
+pub use spec::{CertSpec, Request, Rule};
 pub use state::state_bytes;
-pub use verify::{VerifyError, check, rerun};

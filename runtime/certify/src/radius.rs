@@ -1,42 +1,112 @@
-//! From a probability to a radius, rounded down at every step.
+//! From probabilities to radii, rounded down, with the price of finite precision.
+//!
+//! The noise that is drawn has a law at most τ from the rounded Gaussian in total variation. Let p bound from below
+//! the probability of class A at x under the law that is drawn. Under the rounded Gaussian it is at least p − τ; it
+//! equals that of a classifier of a continuous Gaussian input (data processing: Voráček and Hein 2023), so at distance
+//! r it is at least Φ(Φ⁻¹(p − τ) − r/σ) (Cohen et al. 2019); and the law that is drawn has at most τ less. A keeps
+//! more than one half where `r < σ·(Φ⁻¹(p − τ) − Φ⁻¹(½ + τ))`, under either law.
 
 use selvedge_noise::{Sigma, normal};
 
-/// The radius, in grid steps, in which a class with probability at least `p` stays the smoothed prediction; `tv` is how
-/// far the noise drawn is from the rounded Gaussian: `σ·(Φ⁻¹(p − tv) − Φ⁻¹(½ + tv))`, rounded down. `None` where that
-/// is not above 0.
-pub fn radius(p: f64, tv: f64, sigma: Sigma) -> Option<f64> {
-    if !((0.0..0.5).contains(&tv) && p > 0.5 && p <= 1.0) {
-        return None;
+/// The standard deviation of the noise and how far its law may be from the rounded Gaussian.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    sigma: Sigma,
+    tau: f64,
+}
+
+impl Price {
+    /// `sigma` in grid steps; `tau` as `NoiseTable::tv_price` gives it for the input's dimensions.
+    pub fn new(sigma: Sigma, tau: f64) -> Self {
+        // NaN and negative numbers are no distances: nothing can be certified with them.
+        Price { sigma, tau: if tau >= 0.0 { tau } else { 1.0 } }
     }
-    // One rounding each, moved outward.
-    let low = (p - tv) * (1.0 - f64::EPSILON);
-    let middle = (0.5 + tv) * (1.0 + f64::EPSILON);
-    let middle = if tv == 0.0 { 0.0 } else { normal::quantile_upper(middle) };
-    let steps = normal::quantile_lower(low) - middle;
-    let radius = steps * sigma.value() * (1.0 - 8.0 * f64::EPSILON);
-    (radius > 0.0 && radius.is_finite()).then_some(radius)
-}
 
-/// The same as a whole number: the largest r2 such that every change δ of the codes with `Σδ² ≤ r2` lies within the
-/// radius (the ball is open: r2 is below the radius' square).
-pub fn radius_squared(p: f64, tv: f64, sigma: Sigma) -> Option<u64> {
-    let square = radius(p, tv, sigma)?;
-    let square = square * square * (1.0 - 4.0 * f64::EPSILON);
-    let whole = libm::ceil(square) - 1.0;
-    // Above 2^53 f64 has no whole numbers in between; no radius of 16-bit codes comes near.
-    Some(whole.clamp(0.0, 9.0e15) as u64)
-}
+    /// Total variation.
+    pub fn tau(&self) -> f64 {
+        self.tau
+    }
 
-/// Whether a certificate covers the change of codes `delta`.
-pub fn covers(r2: u64, delta: impl IntoIterator<Item = i32>) -> bool {
-    let mut sum = 0u64;
-    for d in delta {
-        let square = u64::from(d.unsigned_abs()) * u64::from(d.unsigned_abs());
-        match sum.checked_add(square) {
-            Some(more) => sum = more,
-            None => return false,
+    /// σ in grid steps, rounded down.
+    pub(crate) fn sigma_lower(&self) -> f64 {
+        self.sigma.value().next_down()
+    }
+
+    /// A number not below Φ⁻¹(½ + τ).
+    fn half(&self) -> f64 {
+        normal::quantile_upper((0.5 + self.tau).next_up())
+    }
+
+    /// A number not above `σ·(Φ⁻¹(p − τ) − Φ⁻¹(½ + τ))`, in grid steps. Not above 0: no certificate.
+    pub fn radius(&self, p_lower: f64) -> f64 {
+        let sigmas = normal::quantile_lower((p_lower - self.tau).next_down()) - self.half();
+        self.steps(sigmas.next_down())
+    }
+
+    /// The radius of a lower bound for class A and an upper bound for every other class, in grid steps, rounded down.
+    ///
+    /// Without a price `σ/2·(Φ⁻¹(pA) − Φ⁻¹(pB))`. With a = Φ⁻¹(pA − τ), b = Φ⁻¹(pB + τ), m = (a + b)/2 the classes
+    /// at distance `σ·((a − b)/2 − s)` have at least Φ(m + s) − τ and at most Φ(m − s) + τ; these differ by more than 0
+    /// if 2s·φ(|m| + s) > 2τ, which `s = τ/φ(|m| + 1/1024)` has, rounded up, as long as s < 1/1024.
+    pub fn radius_two_class(&self, a_lower: f64, b_upper: f64) -> f64 {
+        let a = normal::quantile_lower((a_lower - self.tau).next_down());
+        let b = normal::quantile_upper((b_upper + self.tau).next_up());
+        if !(a.is_finite() && b.is_finite()) {
+            return f64::NEG_INFINITY;
+        }
+        const SMALL: f64 = 1.0 / 1024.0;
+        let far = 0.5 * (a + b).abs() + SMALL;
+        // 1/φ(x) = √(2π)·e^(x²/2)
+        let slack = self.tau * 2.506_628_274_631_001 * libm::exp(0.5 * far * far) * 1.000_000_1;
+        if slack.is_nan() || slack >= SMALL {
+            return f64::NEG_INFINITY;
+        }
+        self.steps(((0.5 * (a - b)).next_down() - slack).next_down())
+    }
+
+    fn steps(&self, sigmas: f64) -> f64 {
+        match sigmas > 0.0 {
+            true => (sigmas * self.sigma_lower()).next_down(),
+            false => sigmas,
         }
     }
-    sum <= r2
+
+    /// A number p0 so that more than p0 at x (under the law that is drawn) keeps the class within the closed ball of
+    /// squared radius `r2`: `Φ(√r2/σ + Φ⁻¹(½ + τ)) + τ`, rounded up.
+    pub fn null_probability(&self, r2: u64) -> f64 {
+        let radius = libm::sqrt(r2 as f64).next_up().next_up();
+        let sigmas = (radius / self.sigma_lower()).next_up();
+        (normal::cdf_upper((sigmas + self.half()).next_up()) + self.tau).next_up()
+    }
+}
+
+/// Squared grid steps within an open ball of this radius: `⌈R²⌉ − 1`. `None` for no ball.
+pub fn open_ball(radius: f64) -> Option<u64> {
+    closed_ball(radius).map(|floor| if floor as f64 == square(radius) { floor.saturating_sub(1) } else { floor })
+}
+
+/// Squared grid steps within a closed ball of this radius: `⌊R²⌋`. `None` for no ball.
+pub fn closed_ball(radius: f64) -> Option<u64> {
+    // Above 2^31 steps there is no input.
+    (radius > 0.0 && radius < 2_147_483_648.0).then(|| square(radius) as u64)
+}
+
+/// A number not above the square.
+fn square(radius: f64) -> f64 {
+    (radius * radius).next_down().max(0.0)
+}
+
+/// Whether a certificate of squared radius `r2` covers a perturbation, both in grid steps; exact.
+///
+/// ```
+/// assert!(selvedge_certify::covers(&[3, -4], 25) && !selvedge_certify::covers(&[3, -4], 24));
+/// ```
+pub fn covers(delta: &[i32], r2: u64) -> bool {
+    let mut left = r2;
+    delta.iter().all(|&d| {
+        let square = u64::from(d.unsigned_abs()) * u64::from(d.unsigned_abs());
+        let enough = square <= left;
+        left = left.saturating_sub(square);
+        enough
+    })
 }

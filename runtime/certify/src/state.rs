@@ -1,68 +1,86 @@
-//! A certification that is put away and taken up again.
+//! Saved states: 56 bytes and 8 for each class.
+//!
+//! `{magic SLVS, version u16, classes u16, flags u8, 3 zeros, job 32 bytes, counts u32 of both phases, 12 bytes of
+//! SHA-256}`. The seal finds damage, not forgery: a state that others can write has to be authenticated by the caller.
 
-use crate::certifier::{Certifier, Identity};
-use crate::draw::Input;
-use crate::error::Error;
-use crate::plan::Plan;
-use core::convert::Infallible;
-use sha2::{Digest, Sha256};
+use crate::bytes::{Reader, Writer};
+use crate::{CertError, Certifier, Counts, Decision, Job, Reason};
 
-const MAGIC: [u8; 8] = *b"SLVCSTA1";
-/// Bytes of a state beside 8 for each class.
-const FIXED: usize = 8 + 4 + 4 + 32 + 32;
+const MAGIC: [u8; 4] = *b"SLVS";
+const VERSION: u16 = 1;
+const SEAL: usize = 12;
+/// Flag: the model was found to be no function.
+const NON_DETERMINISTIC: u8 = 1;
 
-/// Bytes that the state of a certifier takes: 80 and 8 for each class.
-pub const fn state_bytes(classes: usize) -> usize {
-    FIXED + 8 * classes
+/// Bytes of a saved state.
+pub const fn state_bytes(classes: u32) -> usize {
+    44 + SEAL + 8 * classes as usize
 }
 
-impl<'p, const CLASSES: usize> Certifier<'p, CLASSES> {
-    /// Writes the state; gives its bytes. `None` where `out` is too short ([`state_bytes`]).
-    pub fn save(&self, out: &mut [u8]) -> Option<usize> {
-        let bytes = state_bytes(usize::from(self.plan.classes()));
-        let (selection, estimate) = self.counts();
-        let (body, rest) = out.get_mut(..bytes)?.split_at_mut_checked(bytes - 32)?;
-        let words = [self.selected, self.drawn];
-        let words = words.iter().chain(selection).chain(estimate).flat_map(|word| word.to_le_bytes());
-        let all = MAGIC.into_iter().chain(self.binding()).chain(words);
-        body.iter_mut().zip(all).for_each(|(to, byte)| *to = byte);
-        rest.copy_from_slice(&Sha256::digest(&*body));
-        Some(bytes)
-    }
-
-    /// Goes on where [`save`](Self::save) was called.
+impl<'a, const CLASSES: usize> Certifier<'a, CLASSES> {
+    /// Writes the state to the front of `to`; returns its length.
     ///
     /// # Errors
-    /// [`Error::State`] for a state that is damaged, or of another plan, model, input or nonce.
-    pub fn resume(
-        plan: &'p Plan<'p>,
-        input: Input<'_>,
-        identity: &Identity,
-        state: &[u8],
-    ) -> Result<Self, Error<Infallible>> {
-        let mut certifier = Self::new(plan, input, identity).map_err(|_| Error::Dimensions)?;
-        let classes = usize::from(plan.classes());
-        let state = state.get(..state_bytes(classes)).ok_or(Error::State)?;
-        let (body, check) = state.split_at_checked(state.len() - 32).ok_or(Error::State)?;
-        let (magic, body_rest) = body.split_at_checked(8).ok_or(Error::State)?;
-        let (binding, words) = body_rest.split_at_checked(32).ok_or(Error::State)?;
-        if magic != MAGIC || check != Sha256::digest(body).as_slice() || binding != certifier.binding() {
-            return Err(Error::State);
+    /// [`CertError::Buffer`] with the bytes needed.
+    pub fn save(&self, to: &mut [u8]) -> Result<usize, CertError> {
+        let classes = self.job.terms().subject().classes;
+        let needed = state_bytes(classes);
+        let to = to.get_mut(..needed).ok_or(CertError::Buffer { needed: needed as u32 })?;
+        let mut writer = Writer::new(to);
+        writer.put(&MAGIC);
+        writer.u16(VERSION);
+        writer.u16(classes as u16);
+        let non_deterministic = self.decision == Some(Decision::Abstain(Reason::NonDeterministicBackend));
+        writer.put(&[if non_deterministic { NON_DETERMINISTIC } else { 0 }, 0, 0, 0]);
+        writer.put(self.job.binding());
+        for counts in [&self.selection, &self.estimate] {
+            (0..classes as usize).for_each(|class| writer.u32(counts.of(class)));
         }
-        let mut words = words.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
-        let mut next = || words.next().ok_or(Error::State);
-        (certifier.selected, certifier.drawn) = (next()?, next()?);
-        for counts in [&mut certifier.selection, &mut certifier.estimate] {
-            for count in counts.iter_mut().take(classes) {
-                *count = next()?;
+        writer.seal::<SEAL>();
+        Ok(needed)
+    }
+
+    /// Goes on from a saved state of the same job.
+    ///
+    /// # Errors
+    /// [`CertError::Foreign`] for the state of another model, input, nonce or request; [`CertError::Magic`],
+    /// [`CertError::Version`], [`CertError::Checksum`] and [`CertError::Field`] for what is no state.
+    pub fn resume(job: &'a Job<'a>, bytes: &[u8]) -> Result<Self, CertError> {
+        if bytes.get(..4) != Some(&MAGIC) {
+            return Err(CertError::Magic);
+        }
+        let mut reader = Reader::sealed::<SEAL>(bytes)?;
+        let _: [u8; 4] = reader.take()?;
+        if reader.u16()? != VERSION {
+            return Err(CertError::Version);
+        }
+        let mut this = Self::new(job)?;
+        let classes = reader.u16()?;
+        let flags = reader.u32()?;
+        if flags > u32::from(NON_DETERMINISTIC) {
+            return Err(reader.bad(4));
+        }
+        if reader.take::<32>()? != *job.binding() || u32::from(classes) != job.terms().subject().classes {
+            return Err(CertError::Foreign);
+        }
+        for counts in [&mut this.selection, &mut this.estimate] {
+            let mut read = [0u32; CLASSES];
+            for count in read.iter_mut().take(usize::from(classes)) {
+                *count = reader.u32()?;
             }
+            *counts = Counts::from_slice(&read).ok_or(CertError::Classes { found: u32::from(classes) })?;
         }
-        let sum = |counts: &[u32]| counts.iter().map(|&count| u64::from(count)).sum::<u64>();
-        let sums = [(sum(&certifier.selection), certifier.selected), (sum(&certifier.estimate), certifier.drawn)];
-        let fits = sums.iter().all(|&(sum, draws)| sum == u64::from(draws));
-        if !fits || certifier.selected > plan.selection() || certifier.drawn > plan.budget() {
-            return Err(Error::State);
+        reader.end()?;
+        let request = job.terms().spec().request();
+        let (selected, drawn) = (this.selection.total(), this.estimate.total());
+        let whole = selected == u64::from(request.selection);
+        if selected > u64::from(request.selection) || drawn > u64::from(request.samples) || (drawn > 0 && !whole) {
+            return Err(reader.bad(0));
         }
-        Ok(certifier)
+        this.settle();
+        if flags == u32::from(NON_DETERMINISTIC) {
+            this.decision = Some(Decision::Abstain(Reason::NonDeterministicBackend));
+        }
+        Ok(this)
     }
 }

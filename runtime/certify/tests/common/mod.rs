@@ -1,80 +1,123 @@
-//! What the tests share.
-#![allow(dead_code, reason = "each test uses a part")]
+//! Models, tables and the reference data that the suites share.
+#![allow(dead_code)]
 
-use selvedge_certify::{Certifier, Classifier, Identity};
-use selvedge_noise::{NoiseTable, Sigma, build_table};
+use selvedge_certify::{Classify, Clean, Grid, Job, Range, Subject, Terms};
+use selvedge_noise::{Domain, Sigma, build_table};
 use serde_json::Value;
 use std::convert::Infallible;
+use std::io::Write;
 
-pub const IDENTITY: Identity = Identity { model: [3; 32], nonce: [9; 32] };
-
-pub fn table_bytes(numerator: u32, denominator: u32) -> Vec<u8> {
-    build_table(Sigma::new(numerator, denominator).expect("not zero")).expect("builds")
-}
-
-pub fn parse(bytes: &[u8]) -> NoiseTable<'_> {
-    NoiseTable::parse(bytes).expect("valid")
-}
-
-/// A file of the reference values; says aloud where it is absent.
-pub fn reference(name: &str) -> Option<Value> {
-    let root = std::env::var_os("SELVEDGE_DATA").map_or_else(|| "../../../shared".into(), std::path::PathBuf::from);
-    let path = root.join("reference").join(name);
+/// A file of reference values; says aloud what is not tested where it is absent.
+pub fn reference(file: &str) -> Option<Value> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let root = std::env::var_os("SELVEDGE_DATA").map_or_else(|| default.into(), std::path::PathBuf::from);
+    let path = root.join("reference").join(file);
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).expect("JSON")),
         Err(error) => {
-            eprintln!("not tested: {}: {error} (set SELVEDGE_DATA)", path.display());
+            let _ = writeln!(std::io::stderr(), "NOT TESTED: {}: {error} (set SELVEDGE_DATA)", path.display());
             None
         }
     }
 }
 
+/// A number written as text or number.
 pub fn real(value: &Value) -> f64 {
-    match value {
-        Value::String(text) => text.parse().expect("a number"),
-        value => value.as_f64().expect("a number"),
+    value.as_str().map_or_else(|| value.as_f64().expect("a number"), |text| text.parse().expect("a number"))
+}
+
+pub fn int(value: &Value) -> u32 {
+    value.as_u64().expect("an integer") as u32
+}
+
+pub fn rows<'v>(table: &'v Value, key: &str) -> &'v [Value] {
+    table[key].as_array().expect("rows")
+}
+
+pub fn sigma(numerator: u32, denominator: u32) -> Sigma {
+    Sigma::new(numerator, denominator).expect("not zero")
+}
+
+pub fn noise(sigma: Sigma) -> Vec<u8> {
+    build_table(sigma).expect("builds")
+}
+
+pub const WIDE: Grid = Grid { low: i16::MIN, high: i16::MAX, scale: 1.0, zero: 0 };
+
+/// A model of 16-bit inputs that is a closure.
+pub struct Model<F> {
+    pub dimensions: usize,
+    pub batch: usize,
+    input: Vec<i16>,
+    classes: Vec<usize>,
+    pub runs: usize,
+    f: F,
+}
+
+impl<F: FnMut(&[i16]) -> usize> Model<F> {
+    pub fn new(dimensions: usize, batch: usize, f: F) -> Self {
+        Model { dimensions, batch, input: vec![0; dimensions * batch], classes: vec![0; batch], runs: 0, f }
     }
 }
 
-/// A classifier given by a function of the codes.
-pub struct By<F>(pub Vec<i16>, pub F);
-
-impl<F: FnMut(&[i16]) -> usize> Classifier for By<F> {
+impl<F: FnMut(&[i16]) -> usize> Classify for Model<F> {
     type Error = Infallible;
 
-    fn write(&mut self, first: usize, codes: &[i16]) -> Result<(), Infallible> {
-        self.0[first..first + codes.len()].copy_from_slice(codes);
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Infallible> {
+        self.input[sample * self.dimensions + first..][..codes.len()].copy_from_slice(codes);
         Ok(())
     }
 
-    fn classify(&mut self) -> Result<usize, Infallible> {
-        Ok((self.1)(&self.0))
+    fn run(&mut self, samples: usize) -> Result<(), Infallible> {
+        self.runs += samples;
+        for (class, input) in self.classes.iter_mut().zip(self.input.chunks(self.dimensions)).take(samples) {
+            *class = (self.f)(input);
+        }
+        // The memory of the input may be reused by a run.
+        self.input.fill(-1);
+        Ok(())
+    }
+
+    fn class(&self, sample: usize) -> usize {
+        self.classes[sample]
     }
 }
 
-/// A fast generator for simulated counts.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// Of n draws those that have a class of probability p.
-    pub fn binomial(&mut self, n: u32, p: f64) -> u32 {
-        let threshold = (p * 2f64.powi(64)) as u64;
-        (0..n).filter(|_| self.next() < threshold).count() as u32
-    }
+/// A subject with 16-bit input.
+pub fn subject(input: &[i16], classes: u32) -> Subject<'_> {
+    Subject { model: [3; 32], classes, input: Clean::I16(input), grid: WIDE }
 }
 
-/// Runs a certifier of two classes whose draws have class 0 with probability `p`.
-pub fn simulate(certifier: &mut Certifier<'_, 2>, random: &mut Random, p: f64) {
-    while let Some(draws) = certifier.pending(u32::MAX) {
-        let n = (draws.samples.end - draws.samples.start) as u32;
-        let k = random.binomial(n, p);
-        certifier.add(&draws, &[k, n - k]).expect("the pending draws");
+pub fn job<'a>(terms: &'a Terms<'a>, nonce: u8) -> Job<'a> {
+    Job::new(terms, [nonce; 32])
+}
+
+pub fn range(domain: Domain, first: u32, len: u32) -> Range {
+    Range { domain, first, len }
+}
+
+/// SplitMix64 (Steele et al. 2014).
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.word() >> 11) as f64 / 9_007_199_254_740_992.0
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.word() % n as u64) as usize
     }
 }

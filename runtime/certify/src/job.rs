@@ -1,0 +1,224 @@
+//! What is certified: model, input, noise, request, and the key that ties the noise to them.
+
+use crate::grid::{Place, for_each_tile};
+use crate::{CertError, CertSpec, Classify, Clean, Counts, Grid, Price, Rule, StepError};
+use selvedge_noise::{Domain, NoiseKey, NoiseTable};
+use sha2::{Digest, Sha256};
+
+/// The model and the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Subject<'a> {
+    /// SHA-256 that names the model: weights, graph and numerics. The digest of an artifact is one.
+    pub model: [u8; 32],
+    /// Classes of the model.
+    pub classes: u32,
+    /// The clean input.
+    pub input: Clean<'a>,
+    /// Its grid.
+    pub grid: Grid,
+}
+
+/// Model, input, noise and request, before the nonce is known.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    spec: &'a CertSpec<'a>,
+    subject: Subject<'a>,
+    table: &'a NoiseTable<'a>,
+    price: Price,
+    pub(crate) hashes: Hashes,
+}
+
+/// The hashes that a key is derived from, the nonce left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hashes {
+    pub model: [u8; 32],
+    pub input: [u8; 32],
+    pub params: [u8; 32],
+    pub table: [u8; 32],
+}
+
+impl Hashes {
+    /// The key of the noise for a nonce.
+    pub fn key(&self, nonce: &[u8; 32]) -> NoiseKey {
+        NoiseKey::derive(nonce, &self.model, &self.input, &self.params, &self.table)
+    }
+
+    /// See [`Terms::commitment`].
+    pub fn commitment(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge commitment v1");
+        for part in [&self.model, &self.input, &self.params, &self.table] {
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+impl<'a> Terms<'a> {
+    /// Checks the parts against each other; hashes input and table.
+    ///
+    /// # Errors
+    /// [`CertError::Sigma`], [`CertError::Classes`], [`CertError::Range`], [`CertError::OutOfRange`],
+    /// [`CertError::Length`], and those of [`CertSpec::new`] where the price of finite precision decides.
+    pub fn new(spec: &'a CertSpec<'a>, subject: Subject<'a>, table: &'a NoiseTable<'a>) -> Result<Self, CertError> {
+        if table.sigma() != spec.request().sigma {
+            return Err(CertError::Sigma);
+        }
+        if subject.classes < 2 || subject.classes > u32::from(u16::MAX) {
+            return Err(CertError::Classes { found: subject.classes });
+        }
+        let dimensions = subject.input.check(&subject.grid)?;
+        let price = Price::new(table.sigma(), table.tv_price(dimensions));
+        spec.answerable(&price)?;
+        let params = params_hash(spec, subject.input.kind(), &subject.grid, dimensions, subject.classes);
+        let hashes = Hashes { model: subject.model, input: subject.input.hash(), params, table: table.hash() };
+        Ok(Terms { spec, subject, table, price, hashes })
+    }
+
+    /// What the prover hands over before the verifier chooses the nonce: a hash of model, input, request and table.
+    ///
+    /// A prover who may choose nonce or request after having seen the noise can try G of them, which multiplies the
+    /// failure probability by up to G. With the commitment first and the nonce from the verifier, G is 1.
+    pub fn commitment(&self) -> [u8; 32] {
+        self.hashes.commitment()
+    }
+
+    /// The noise table.
+    pub fn table(&self) -> &'a NoiseTable<'a> {
+        self.table
+    }
+
+    /// The request.
+    pub fn spec(&self) -> &'a CertSpec<'a> {
+        self.spec
+    }
+
+    /// Model and input.
+    pub fn subject(&self) -> &Subject<'a> {
+        &self.subject
+    }
+
+    /// The price of finite precision for this input.
+    pub fn price(&self) -> &Price {
+        &self.price
+    }
+}
+
+/// SHA-256 of everything that is fixed before the noise, apart from model, input and table.
+pub(crate) fn params_hash(spec: &CertSpec<'_>, kind: u8, grid: &Grid, dimensions: u32, classes: u32) -> [u8; 32] {
+    let request = spec.request();
+    let mut hash = Sha256::new();
+    hash.update(b"selvedge certify params v1");
+    hash.update([request.rule.id(), kind]);
+    hash.update(grid.low.to_le_bytes());
+    hash.update(grid.high.to_le_bytes());
+    hash.update(grid.scale.to_bits().to_le_bytes());
+    hash.update(grid.zero.to_le_bytes());
+    hash.update(dimensions.to_le_bytes());
+    hash.update(classes.to_le_bytes());
+    hash.update(request.sigma.numerator.to_le_bytes());
+    hash.update(request.sigma.denominator.to_le_bytes());
+    hash.update(spec.alpha().units().to_le_bytes());
+    hash.update(request.selection.to_le_bytes());
+    hash.update(request.samples.to_le_bytes());
+    hash.update([u8::from(request.target_r2.is_some())]);
+    hash.update(request.target_r2.unwrap_or(0).to_le_bytes());
+    match request.rule {
+        Rule::Sequential(table) => hash.update(table.hash()),
+        Rule::Largest { gain } => hash.update(gain.to_le_bytes()),
+        _ => {}
+    }
+    hash.finalize().into()
+}
+
+/// A keyed job: every sample of its noise is determined.
+#[derive(Debug)]
+pub struct Job<'a> {
+    terms: &'a Terms<'a>,
+    nonce: [u8; 32],
+    key: NoiseKey,
+    binding: [u8; 32],
+}
+
+impl<'a> Job<'a> {
+    /// Keys the terms with a nonce, chosen after [`Terms::commitment`] by whoever is to believe the certificate.
+    pub fn new(terms: &'a Terms<'a>, nonce: [u8; 32]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge certify state v1");
+        hash.update(terms.commitment());
+        hash.update(nonce);
+        Job { terms, nonce, key: terms.hashes.key(&nonce), binding: hash.finalize().into() }
+    }
+
+    /// The terms.
+    pub fn terms(&self) -> &'a Terms<'a> {
+        self.terms
+    }
+
+    /// The nonce.
+    pub fn nonce(&self) -> &[u8; 32] {
+        &self.nonce
+    }
+
+    /// Names the job in saved states.
+    pub(crate) fn binding(&self) -> &[u8; 32] {
+        &self.binding
+    }
+
+    /// Draws the samples `first..first + len` of a domain, classifies them in batches of the model, and hands each
+    /// class on in order. What is predicted for a sample depends on nothing but its number.
+    ///
+    /// # Errors
+    /// The model's; [`CertError::Class`].
+    pub fn for_each<M: Classify>(
+        &self,
+        model: &mut M,
+        domain: Domain,
+        first: u32,
+        len: u32,
+        mut each: impl FnMut(u32, usize) -> Result<(), CertError>,
+    ) -> Result<(), StepError<M::Error>> {
+        let batch = u32::try_from(model.batch().max(1)).unwrap_or(u32::MAX);
+        let subject = &self.terms.subject;
+        let mut done = 0;
+        while done < len {
+            let now = batch.min(len - done);
+            for index in 0..now {
+                let sample = u64::from(first) + u64::from(done + index);
+                let place = Place { table: self.terms.table, key: &self.key, domain, sample };
+                let write = |first, codes: &[i16]| model.write(index as usize, first, codes);
+                for_each_tile(&subject.input, &subject.grid, place, write).map_err(StepError::Model)?;
+            }
+            model.run(now as usize).map_err(StepError::Model)?;
+            for index in 0..now {
+                let class = model.class(index as usize);
+                if class >= subject.classes as usize {
+                    return Err(CertError::Class { found: u32::try_from(class).unwrap_or(u32::MAX) }.into());
+                }
+                each(first.wrapping_add(done + index), class)?;
+            }
+            done += now;
+        }
+        Ok(())
+    }
+
+    /// Counts the predictions of the samples `first..first + len`. Ranges may be counted anywhere, by any number of
+    /// threads, and merged: see [`Counts::merge`] and `Certifier::merge`.
+    ///
+    /// # Errors
+    /// Those of [`Job::for_each`]; [`CertError::Classes`].
+    pub fn count_range<const CLASSES: usize, M: Classify>(
+        &self,
+        model: &mut M,
+        domain: Domain,
+        first: u32,
+        len: u32,
+    ) -> Result<Counts<CLASSES>, StepError<M::Error>> {
+        let mut counts = Counts::default();
+        self.for_each(model, domain, first, len, |_, class| match counts.add(class) {
+            true => Ok(()),
+            false => Err(CertError::Classes { found: self.terms.subject.classes }),
+        })?;
+        Ok(counts)
+    }
+}
