@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adapter;
+mod batched;
 pub mod calibrate;
 pub mod compare;
 pub mod data;
@@ -29,6 +30,7 @@ pub mod report;
 pub mod simulate;
 pub mod split;
 
+pub use batched::{BatchError, batched};
 pub use pipeline::{
     CompileError, CompileOptions, Compiled, ObserverKind, compile, compile_calibrated, compile_loaded, load,
 };

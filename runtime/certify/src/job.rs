@@ -136,6 +136,7 @@ pub(crate) fn params_hash(spec: &CertSpec<'_>, kind: u8, grid: &Grid, dimensions
 pub struct Job<'a> {
     terms: &'a Terms<'a>,
     nonce: [u8; 32],
+    pub(crate) own_nonce: bool,
     key: NoiseKey,
     binding: [u8; 32],
 }
@@ -147,7 +148,13 @@ impl<'a> Job<'a> {
         hash.update(b"selvedge certify state v1");
         hash.update(terms.commitment());
         hash.update(nonce);
-        Job { terms, nonce, key: terms.hashes.key(&nonce), binding: hash.finalize().into() }
+        Job { terms, nonce, own_nonce: false, key: terms.hashes.key(&nonce), binding: hash.finalize().into() }
+    }
+
+    /// The same with a nonce of the prover's own choice, which the record says: whoever reads it knows that the failure
+    /// probability holds only if the prover took the first nonce that came.
+    pub fn with_own_nonce(terms: &'a Terms<'a>, nonce: [u8; 32]) -> Self {
+        Job { own_nonce: true, ..Self::new(terms, nonce) }
     }
 
     /// The terms.

@@ -58,7 +58,7 @@
 //! };
 //! assert_eq!(decision, Decision::Certified { class: 1, r2: 64 });
 //! assert_eq!(run.drawn(), 48); // 48 of 48 prove it
-//! let claim = verify::Claim { nonce: [7; 32], commitment: terms.commitment() };
+//! let claim = verify::Claim { nonce: [7; 32], own_nonce: false, commitment: terms.commitment() };
 //! verify::full(&run.record(None)?, &claim, &terms, &mut model)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

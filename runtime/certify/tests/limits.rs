@@ -167,7 +167,7 @@ fn counts_trees_and_proofs_of_anything_are_errors() {
     let record = Record { classes: 9, ..run.record(None).expect("no tree") };
     assert_eq!(record.encode(&mut [0; 999]), Err(CertError::Classes { found: 9 }));
     // Counts, sizes and parameters at their ends: judged without a panic, and accepted by nobody.
-    let claim = Claim { nonce: [1; 32], commitment: terms.commitment() };
+    let claim = Claim { nonce: [1; 32], own_nonce: false, commitment: terms.commitment() };
     let mut rng = Rng(3);
     let ends = [0, 1, 2, 63, 64, 1 << 31, u32::MAX];
     for _ in 0..2000 {

@@ -58,7 +58,7 @@ fn honest(terms: &Terms<'_>) -> (Record<4>, Vec<u16>) {
 }
 
 fn claim(terms: &Terms<'_>) -> Claim {
-    Claim { nonce: [NONCE; 32], commitment: terms.commitment() }
+    Claim { nonce: [NONCE; 32], own_nonce: false, commitment: terms.commitment() }
 }
 
 fn looks(rule: Rule<'static>) -> Option<&'static selvedge_certify::LookTable<'static>> {

@@ -219,9 +219,14 @@ impl<'s> Output<'s> {
 
     /// Index of the greatest element; of equal ones the first. NaN is never the greatest.
     pub fn argmax(&self) -> usize {
+        self.argmax_of(0, self.elements())
+    }
+
+    /// The same of the elements `first..first + len`, counted from `first`; of those that exist.
+    pub fn argmax_of(&self, first: usize, len: usize) -> usize {
         let mut best: Option<(usize, Element)> = None;
-        for i in 0..self.elements() {
-            let x = self.element(i);
+        for i in 0..len.min(self.elements().saturating_sub(first)) {
+            let x = self.element(first + i);
             if best.is_none_or(|(_, b)| x.exceeds(b)) {
                 best = Some((i, x));
             }

@@ -1,6 +1,6 @@
 //! A session as the classifier that randomized smoothing smooths.
 
-use selvedge_certify::Classifier;
+use selvedge_certify::Classify;
 use selvedge_core::{DType, Error, ErrorKind};
 use selvedge_exec::Session;
 
@@ -23,28 +23,36 @@ pub enum CodeMap {
 /// here, its saturation and its quantization included.
 ///
 /// ```
-/// use selvedge::certify::{Alpha, Certifier, Identity, Input, Plan, Rule};
+/// use selvedge::certify::{Alpha, CertSpec, Certifier, Clean, Decision, Grid, Job, Request, Rule, Step, Subject, Terms};
+/// use selvedge::certify::shipped;
 /// use selvedge::noise::NoiseTable;
-/// use selvedge::{CodeMap, Error, Session, SessionClassifier};
+/// use selvedge::{CodeMap, Session, SessionClassifier};
 ///
-/// fn certify(session: &mut Session<'_>, pixels: &[u8], table: &[u8], id: &Identity) -> Option<u64> {
+/// /// The squared radius in which the smoothed class of a picture cannot change.
+/// fn certify(session: &mut Session<'_>, model: [u8; 32], pixels: &[u8], table: &[u8], nonce: [u8; 32]) -> Option<u64> {
 ///     let table = NoiseTable::parse(table).ok()?;
-///     let rule = Rule::Fixed { n: 1000 };
-///     let plan = Plan::new(&table, pixels.len(), 10, 100, rule, Alpha::new(0.001)?).ok()?;
-///     let mut certifier = Certifier::<10>::new(&plan, Input::U8(pixels), id).ok()?;
+///     let rule = Rule::Sequential(shipped(4)?); // one sigma
+///     let request = Request { rule, sigma: table.sigma(), selection: 32, samples: 10_000, target_r2: None };
+///     let spec = CertSpec::new(Alpha::ratio(1, 1000).ok()?, request).ok()?;
+///     let grid = Grid { low: 0, high: 255, scale: 1.0 / 255.0, zero: 0 };
+///     let subject = Subject { model, classes: 10, input: Clean::U8(pixels), grid };
+///     let terms = Terms::new(&spec, subject, &table).ok()?;
+///     let job = Job::new(&terms, nonce);
+///     let mut run = Certifier::<10>::new(&job).ok()?;
 ///     let mut model = SessionClassifier::new(session, CodeMap::Codes { offset: -128 }).ok()?;
-///     while certifier.decision().is_none() {
-///         certifier.step(&mut model, Input::U8(pixels), 1).ok()?; // between other work
-///     }
-///     match certifier.decision()? {
-///         selvedge::certify::Decision::Certified { radius_squared, .. } => Some(radius_squared),
-///         _ => None,
+///     loop {
+///         match run.step(&mut model, 1).ok()? { // a draw, between other work
+///             Step::Progress(_) => {}
+///             Step::Done(Decision::Certified { r2, .. }) => return Some(r2),
+///             Step::Done(_) => return None,
+///         }
 ///     }
 /// }
 /// ```
 pub struct SessionClassifier<'s, 'a> {
     session: &'s mut Session<'a>,
     map: CodeMap,
+    batch: usize,
 }
 
 impl<'s, 'a> SessionClassifier<'s, 'a> {
@@ -53,25 +61,49 @@ impl<'s, 'a> SessionClassifier<'s, 'a> {
     /// # Errors
     /// [`ErrorKind::WrongType`] for an input of another type, or a `per_unit` that is not above 0.
     pub fn new(session: &'s mut Session<'a>, map: CodeMap) -> Result<Self, Error> {
-        let fits = match (map, session.input(0)?.dtype()) {
+        Self::batched(session, map, 1)
+    }
+
+    /// The same of a session that runs `batch` inputs at once, one behind the other in its input, as their scores are in
+    /// its output. It has to give each the scores that it has alone; the compiler's `batched` makes such artifacts.
+    ///
+    /// # Errors
+    /// Those of [`SessionClassifier::new`]; [`ErrorKind::WrongLength`] where input or output is no multiple of `batch`.
+    pub fn batched(session: &'s mut Session<'a>, map: CodeMap, batch: usize) -> Result<Self, Error> {
+        let input = session.input(0)?;
+        let fits = match (map, input.dtype()) {
             (CodeMap::Codes { .. }, DType::I8 | DType::U8) => true,
             (CodeMap::Real { per_unit }, DType::F32) => per_unit > 0.0 && per_unit.is_finite(),
             _ => false,
         };
-        if fits { Ok(SessionClassifier { session, map }) } else { Err(ErrorKind::WrongType.into()) }
+        if !fits {
+            return Err(ErrorKind::WrongType.into());
+        }
+        let elements = input.elements();
+        let scores = session.output(0)?.elements();
+        if batch == 0 || !elements.is_multiple_of(batch) || !scores.is_multiple_of(batch) {
+            return Err(Error::new(ErrorKind::WrongLength).with(elements));
+        }
+        Ok(SessionClassifier { session, map, batch })
     }
 }
 
-impl Classifier for SessionClassifier<'_, '_> {
+impl Classify for SessionClassifier<'_, '_> {
     type Error = Error;
 
-    fn write(&mut self, first: usize, codes: &[i16]) -> Result<(), Error> {
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Error> {
         let input = self.session.input(0)?;
         let (dtype, elements) = (input.dtype(), input.elements());
-        let too_long = || Error::new(ErrorKind::WrongLength).with(elements);
+        let each = elements / self.batch;
+        let wrong = Error::new(ErrorKind::WrongLength).with(elements);
+        let end = first.checked_add(codes.len()).filter(|&end| end <= each && sample < self.batch).ok_or(wrong)?;
         let size = if dtype == DType::F32 { 4 } else { 1 };
-        let range = first.saturating_mul(size)..(first + codes.len()).saturating_mul(size);
-        let bytes = input.into_bytes().get_mut(range).ok_or_else(too_long)?;
+        let range = (sample * each + first) * size..(sample * each + end) * size;
+        let bytes = input.into_bytes().get_mut(range).ok_or(wrong)?;
         match self.map {
             CodeMap::Codes { offset } => {
                 let clamp = |code: i16| match dtype {
@@ -89,8 +121,19 @@ impl Classifier for SessionClassifier<'_, '_> {
         Ok(())
     }
 
-    fn classify(&mut self) -> Result<usize, Error> {
-        self.session.run()?;
-        Ok(self.session.output(0)?.argmax())
+    fn run(&mut self, samples: usize) -> Result<(), Error> {
+        if samples < self.batch {
+            // What the last run left there need not be numbers.
+            let input = self.session.input(0)?.into_bytes();
+            let each = input.len() / self.batch;
+            input.iter_mut().skip(samples * each).for_each(|byte| *byte = 0);
+        }
+        self.session.run()
+    }
+
+    fn class(&self, sample: usize) -> usize {
+        let Ok(scores) = self.session.output(0) else { return usize::MAX };
+        let each = scores.elements() / self.batch;
+        scores.argmax_of(sample * each, each)
     }
 }

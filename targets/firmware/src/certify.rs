@@ -3,7 +3,8 @@
 use core::fmt::{self, Write};
 
 use selvedge::certify::{
-    Alpha, Certifier, Decision, Identity, Input, Look, Looks, Plan, Record, Rule, probability_for, state_bytes,
+    Alpha, CertError, CertSpec, Certifier, Clean, Decision, Grid, Job, Request, Rule, Subject, Terms, record_bytes,
+    shipped, state_bytes,
 };
 use selvedge::noise::tables;
 use selvedge::{CodeMap, Error, Session, SessionClassifier};
@@ -21,24 +22,10 @@ pub const CERTIFIED: usize = 3;
 
 /// Noise of three grey levels.
 pub static NOISE: &tables::Shipped = &tables::STEPS_3;
-/// One sigma.
-pub const TARGET: f64 = 3.0;
-/// The probability of a false certificate.
-pub const ALPHA: f64 = 0.001;
-
-const fn look(n: u32, pass: u32, fail: Option<u32>) -> Look {
-    Look { n, pass, fail }
-}
-
-/// As `look_at` makes them, which a device has no time for.
-pub const LOOKS: [Look; 6] = [
-    look(16, u32::MAX, Some(7)),
-    look(32, u32::MAX, Some(18)),
-    look(48, 48, Some(30)),
-    look(64, 64, Some(41)),
-    look(96, 93, Some(66)),
-    look(128, 123, Some(90)),
-];
+/// The radius: one sigma, in quarters.
+const TARGET: u32 = 4;
+/// Draws that choose the class; then at most so many that estimate its probability.
+const DRAWS: [u32; 2] = [16, 128];
 
 /// What was certified.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +50,12 @@ impl From<Error> for Failed {
     }
 }
 
+impl From<CertError> for Failed {
+    fn from(_: CertError) -> Self {
+        Failed::Procedure
+    }
+}
+
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,40 +70,42 @@ impl fmt::Display for Failed {
 /// # Errors
 /// [`Failed`].
 pub fn certify(session: &mut Session<'_>, model: &[u8; 32], input: &[u8]) -> Result<Certified, Failed> {
-    let mut codes = [0u8; PIXELS];
+    let mut codes = [0i16; PIXELS];
     for (code, pixel) in codes.iter_mut().zip(input.as_chunks::<4>().0) {
-        *code = (f32::from_le_bytes(*pixel) * LEVELS + 0.5) as u8;
+        *code = (f32::from_le_bytes(*pixel) * LEVELS + 0.5) as i16;
     }
-    let refused = |_| Failed::Procedure;
     let table = NOISE.table().map_err(|_| Failed::Procedure)?;
-    let p0 = probability_for(TARGET, table.tv_price(PIXELS as u32), table.sigma()).ok_or(Failed::Procedure)?;
-    let rule = Rule::Sequential(Looks { p0, alpha: ALPHA, looks: &LOOKS });
-    let alpha = Alpha::new(ALPHA).ok_or(Failed::Procedure)?;
-    let plan = Plan::new(&table, PIXELS, CLASSES, 16, rule, alpha).map_err(refused)?;
-    let identity = Identity { model: *model, nonce: [5; 32] };
-    let codes = Input::U8(&codes);
-    let mut certifier = Certifier::<CLASSES>::new(&plan, codes, &identity).map_err(refused)?;
+    let rule = Rule::Sequential(shipped(TARGET).ok_or(Failed::Procedure)?);
+    let [selection, samples] = DRAWS;
+    let request = Request { rule, sigma: table.sigma(), selection, samples, target_r2: None };
+    let spec = CertSpec::new(Alpha::ratio(1, 1000)?, request)?;
+    // Wide: noise may leave the grey levels.
+    let grid = Grid { low: i16::MIN, high: i16::MAX, scale: 1.0 / LEVELS, zero: 0 };
+    let subject = Subject { model: *model, classes: CLASSES as u32, input: Clean::I16(&codes), grid };
+    let terms = Terms::new(&spec, subject, &table)?;
+    let job = Job::new(&terms, [5; 32]);
+    let mut certifier = Certifier::<CLASSES>::new(&job)?;
     let mut classifier = SessionClassifier::new(session, CodeMap::Real { per_unit: LEVELS })?;
-    let mut state = [0; state_bytes(CLASSES)];
+    let mut state = [0; state_bytes(CLASSES as u32)];
     while certifier.decision().is_none() {
-        certifier.step(&mut classifier, codes, 1).map_err(|_| Failed::Procedure)?;
-        certifier.save(&mut state).ok_or(Failed::Procedure)?;
-        certifier = Certifier::resume(&plan, codes, &identity, &state).map_err(|_| Failed::Procedure)?;
+        certifier.step(&mut classifier, 1).map_err(|_| Failed::Procedure)?;
+        certifier.save(&mut state)?;
+        certifier = Certifier::resume(&job, &state)?;
     }
-    let mut record = [0; Record::bytes(CLASSES)];
-    certifier.record(&mut record).ok_or(Failed::Procedure)?;
+    let mut record = [0; record_bytes(CLASSES as u32)];
+    certifier.record(None)?.encode(&mut record)?;
     let mut fnv = Fnv::new();
     fnv.add(&record);
     let decision = certifier.decision().ok_or(Failed::Procedure)?;
-    Ok(Certified { decision, draws: certifier.progress().drawn, record: fnv.value() })
+    Ok(Certified { decision, draws: certifier.drawn(), record: fnv.value() })
 }
 
 /// The line of an input, the same on every machine.
 impl fmt::Display for Certified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.decision {
-            Decision::Certified { class, radius_squared } => write!(f, "class {class} within {radius_squared}")?,
-            Decision::Abstain(_) => f.write_str("abstains")?,
+            Decision::Certified { class, r2 } => write!(f, "class {class} within {r2}")?,
+            _ => f.write_str("abstains")?,
         }
         write!(f, " after {} draws, record {:016x}", self.draws, self.record)
     }
@@ -128,7 +123,7 @@ pub fn run(model: &Model, arena: &mut [u8], board: &mut impl Board, out: &mut im
         let certified = certify(&mut session, &digest, input)?;
         let instructions = board.stop();
         let _ = writeln!(out, "certify {} {index}: {certified}", model.name);
-        let each = instructions / u64::from(certified.draws + 16);
+        let each = instructions / u64::from(certified.draws + DRAWS[0]);
         let _ = writeln!(out, "instructions {instructions}, {each} a draw");
     }
     Ok(())

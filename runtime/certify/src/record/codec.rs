@@ -14,6 +14,7 @@ const THRESHOLD_BITS: u8 = 64;
 const SEAL: usize = 32;
 const TREE: u8 = 1;
 const TARGET: u8 = 2;
+const OWN_NONCE: u8 = 4;
 
 /// Bytes of a record.
 pub const fn record_bytes(classes: u32) -> usize {
@@ -67,7 +68,8 @@ impl<const CLASSES: usize> Record<CLASSES> {
         w.put(&MAGIC);
         w.u16(VERSION);
         w.u16(GENERATOR);
-        let flags = if self.roots.is_some() { TREE } else { 0 } | if self.target_r2.is_some() { TARGET } else { 0 };
+        let parts = [(self.roots.is_some(), TREE), (self.target_r2.is_some(), TARGET), (self.own_nonce, OWN_NONCE)];
+        let flags = parts.iter().map(|&(set, flag)| if set { flag } else { 0 }).sum();
         w.put(&[self.rule, kind, reason, flags, self.kind, THRESHOLD_BITS]);
         w.put(&self.grid.low.to_le_bytes());
         w.put(&self.grid.high.to_le_bytes());
@@ -113,7 +115,7 @@ impl<const CLASSES: usize> Record<CLASSES> {
             return Err(CertError::Version);
         }
         let [rule, verdict, reason, flags, kind, bits] = r.take()?;
-        if !(1..=5).contains(&rule) || flags > (TREE | TARGET) || bits != THRESHOLD_BITS {
+        if !(1..=5).contains(&rule) || flags > (TREE | TARGET | OWN_NONCE) || bits != THRESHOLD_BITS {
             return Err(r.bad(6));
         }
         let (low, high) = (i16::from_le_bytes(r.take()?), i16::from_le_bytes(r.take()?));
@@ -168,10 +170,11 @@ impl<const CLASSES: usize> Record<CLASSES> {
         r.end()?;
         let target_r2 = (flags & TARGET != 0).then_some(target);
         let roots = (flags & TREE != 0).then_some(roots);
+        let own_nonce = flags & OWN_NONCE != 0;
         #[rustfmt::skip]
         let record = Record {
-            library, model, input, table, nonce, params, looks, kind, grid, dimensions, classes, sigma, rule, gain,
-            selection, samples, target_r2, alpha, spent, shares, decision, counts, roots,
+            library, model, input, table, nonce, own_nonce, params, looks, kind, grid, dimensions, classes, sigma, rule,
+            gain, selection, samples, target_r2, alpha, spent, shares, decision, counts, roots,
         };
         Ok(record)
     }

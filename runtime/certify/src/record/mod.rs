@@ -17,8 +17,10 @@ pub struct Record<const CLASSES: usize> {
     pub input: [u8; 32],
     /// SHA-256 of the noise table.
     pub table: [u8; 32],
-    /// The verifier's nonce.
+    /// The nonce; of the verifier, where `own_nonce` does not say otherwise.
     pub nonce: [u8; 32],
+    /// Whether the prover says to have chosen the nonce. That it is not so is known to those alone who chose it.
+    pub own_nonce: bool,
     /// SHA-256 of the request, grid and shape: see [`crate::Terms`].
     pub params: [u8; 32],
     /// SHA-256 of the look table; zeros for rules without one.
@@ -87,6 +89,7 @@ impl<const CLASSES: usize> Certifier<'_, CLASSES> {
             input: hashes.input,
             table: hashes.table,
             nonce: *self.job.nonce(),
+            own_nonce: self.job.own_nonce,
             params: hashes.params,
             looks: if let Rule::Sequential(table) = request.rule { table.hash() } else { [0; 32] },
             kind: subject.input.kind(),

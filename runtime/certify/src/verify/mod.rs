@@ -32,6 +32,9 @@ pub use spot::{assured, position, spot, undetected};
 pub struct Claim {
     /// The nonce he chose.
     pub nonce: [u8; 32],
+    /// That the nonce is not his but the record's, which has to say so: then α holds only for a prover who took the
+    /// first that came.
+    pub own_nonce: bool,
     /// The commitment he had before he chose it: see [`Terms::commitment`].
     pub commitment: [u8; 32],
 }
@@ -91,7 +94,7 @@ fn judged<const CLASSES: usize>(
     looks: Option<&LookTable<'_>>,
     slack: u32,
 ) -> Result<Option<Decision>, VerifyError> {
-    if record.nonce != claim.nonce {
+    if (record.nonce, record.own_nonce) != (claim.nonce, claim.own_nonce) {
         return Err(VerifyError::Nonce);
     }
     let (spec, price) = reopen(record, table, looks)?;
@@ -172,5 +175,5 @@ fn same<'t, const CLASSES: usize>(
     }
     let looks = if let Rule::Sequential(looks) = terms.spec().request().rule { Some(looks) } else { None };
     arithmetic(record, claim, terms.table(), looks)?;
-    Ok(Job::new(terms, record.nonce))
+    Ok(if record.own_nonce { Job::with_own_nonce(terms, record.nonce) } else { Job::new(terms, record.nonce) })
 }

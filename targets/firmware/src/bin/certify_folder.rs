@@ -1,23 +1,13 @@
-//! Prints the certificates of the digits in a folder that `device_inputs` wrote, as `certify` of the boards does, after
-//! checking that the looks of the firmware are what the library makes.
+//! Prints the certificates of the digits in a folder that `device_inputs` wrote, as `certify` of the boards does.
 
 use std::path::Path;
 use std::{env, fs, process};
 
-use selvedge::certify::{look_at, probability_for};
 use selvedge::{AlignedBuf, Artifact, Session};
 use selvedge_firmware::INPUTS;
-use selvedge_firmware::certify::{ALPHA, CERTIFIED, LOOKS, NOISE, TARGET, certify};
+use selvedge_firmware::certify::{CERTIFIED, certify};
 
 fn print(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let table = NOISE.table()?;
-    let p0 = probability_for(TARGET, table.tv_price(64), table.sigma()).ok_or("no target")?;
-    for look in LOOKS {
-        let made = look_at(look.n, p0, ALPHA);
-        if made != look {
-            return Err(format!("the look {look:?} of the firmware should be {made:?}").into());
-        }
-    }
     let file = AlignedBuf::from(&fs::read(folder.join("digits.slvg"))?[..]);
     let artifact = Artifact::parse(&file)?;
     let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());

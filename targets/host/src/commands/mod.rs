@@ -2,7 +2,6 @@
 pub mod adapter;
 pub mod bench;
 pub mod certify;
-mod certify_input;
 pub mod compare;
 pub mod compile;
 pub mod demo;

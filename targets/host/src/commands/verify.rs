@@ -1,12 +1,15 @@
 //! `selvedge verify`: whether a record is what it says.
 
-use super::certify_input::{self, InputArgs};
+use super::certify::input::{self, InputArgs, MOST_CLASSES};
+use super::certify::request::Rows;
+use super::certify::{hex, random};
 use crate::error::Failure;
 use crate::files::open_artifact;
-use selvedge::certify::{Decision, MOST_CLASSES, Record, VerifyError, check, rerun};
-use selvedge::noise::{NoiseTable, Sigma};
+use selvedge::certify::verify::{self, CheckError, Claim, VerifyError};
+use selvedge::certify::{Alpha, CertSpec, Decision, LookTable, Price, Proof, Record, Request, Rule, SHIPPED, Terms};
+use selvedge::noise::NoiseTable;
 use selvedge::{AlignedBuf, Artifact, Session, SessionClassifier};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -17,54 +20,159 @@ pub struct Args {
     /// Entry of the input file that the record is of
     #[arg(long, default_value_t = 0)]
     entry: usize,
+    /// The nonce that you chose; without, the record's own is believed
+    #[arg(long, value_name = "HEX")]
+    nonce: Option<String>,
+    /// The commitment that you had before you chose the nonce
+    #[arg(long, value_name = "HEX")]
+    commitment: Option<String>,
     /// Only check that the decision follows from the counts; make no draws
-    #[arg(long)]
+    #[arg(long, conflicts_with = "spot")]
     quick: bool,
+    /// Make the selection and so many of the other draws again, chosen at random now, and check them against the tree of
+    /// predictions
+    #[arg(long, value_name = "DRAWS", requires = "predictions")]
+    spot: Option<u32>,
+    /// With --spot: what `certify --predictions` wrote
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+    /// With --spot: probability that false predictions are not seen
+    #[arg(long, default_value_t = 0.001)]
+    beta: f64,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let name = args.record.display().to_string();
-    let bytes = std::fs::read(&args.record).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
-    let record = Record::parse(&bytes)
-        .ok_or_else(|| Failure::bad(format!("{name}: no record, or damaged; `selvedge certify --record` makes one")))?;
-    let sigma = Sigma::new(record.sigma.0, record.sigma.1).ok_or_else(|| Failure::bad(format!("{name}: no sigma")))?;
-    let table = selvedge_noise::build_table(sigma).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    let bytes = read(&args.record)?;
+    let record = Record::<MOST_CLASSES>::parse(&bytes).map_err(|e| {
+        Failure::bad(format!("{name}: no record, or damaged ({e}); `selvedge certify --record` makes one"))
+    })?;
+    let table = selvedge_noise::build_table(record.sigma).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
     let table = NoiseTable::parse(&table).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
-    if args.quick {
-        check(&record, &table).map_err(|e| no(&name, &e))?;
-    } else {
-        let file = open_artifact(&args.input.model)?;
-        let artifact = Artifact::parse(&file).map_err(Failure::bad)?;
-        let input = certify_input::load(&args.input, &artifact)?;
-        if args.entry >= input.entries() {
-            let entries = input.entries();
-            return Err(Failure::bad(format!("--entry {}: the input has {entries} entries", args.entry)));
-        }
-        let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-        let mut session = Session::new(artifact, &mut arena).map_err(Failure::bad)?;
-        let mut model = SessionClassifier::new(&mut session, input.map).map_err(Failure::bad)?;
-        let digest = artifact.header().digest;
-        rerun::<_, MOST_CLASSES>(&record, &table, &mut model, &digest, input.entry(args.entry))
-            .map_err(|e| no(&name, &e))?;
+    let mut rows = Rows::new(record.samples);
+    let looks = looks(&record, &table, &mut rows)?;
+    let file = open_artifact(&args.input.model)?;
+    let artifact = Artifact::parse(&file).map_err(Failure::bad)?;
+    let input = input::load(&args.input, &artifact)?;
+    if args.entry >= input.entries() {
+        let entries = input.entries();
+        return Err(Failure::bad(format!("--entry {}: the input has {entries} entries", args.entry)));
     }
-    let how = if args.quick {
-        "the decision follows from the counts (no draw was made again)"
-    } else {
-        "every draw was made again"
+    let spec = spec(&record, looks.as_ref()).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    let subject = input.subject(args.entry, artifact.header().digest, input::classes(&artifact)?);
+    let terms = Terms::new(&spec, subject, &table).map_err(|e| Failure::No(format!("{name}: {e}")))?;
+    let claim = claim(args, &record, &terms)?;
+    let no = |e: &VerifyError| Failure::No(format!("{name}: {e}"));
+    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
+    let mut session = Session::new(artifact, &mut arena).map_err(Failure::bad)?;
+    let mut model = SessionClassifier::new(&mut session, input.map).map_err(Failure::bad)?;
+    let failed = |e: CheckError<selvedge::Error>| match e {
+        CheckError::Model(e) => Failure::bad(format!("{name}: {e}")),
+        CheckError::Verify(e) => no(&e),
     };
-    let says = match record.decision {
-        Decision::Certified { class, radius_squared } => {
-            format!("class {class} for every change of the codes whose squares sum to {radius_squared} or less")
+    let mut stands = Some(record.decision);
+    let how = match (args.quick, args.spot) {
+        (true, _) => {
+            verify::arithmetic(&record, &claim, &table, looks.as_ref()).map_err(|e| no(&e))?;
+            "the decision follows from the counts (no draw was made again)".to_string()
         }
-        Decision::Abstain(reason) => format!("no certificate ({reason})"),
+        (false, None) => {
+            verify::full(&record, &claim, &terms, &mut model).map_err(failed)?;
+            "every draw was made again".to_string()
+        }
+        (false, Some(checks)) => {
+            let predictions = predictions(args.predictions.as_deref())?;
+            let prove = |sample| Proof::<MOST_CLASSES>::new(&predictions, sample, record.classes);
+            verify::spot(&record, &claim, &terms, &mut model, &random()?, checks, prove).map_err(failed)?;
+            let assured = verify::assured(&record, &claim, &table, looks.as_ref(), checks, args.beta);
+            stands = assured.map_err(|e| no(&e))?;
+            let share = verify::undetected(checks, args.beta) * 100.0;
+            format!(
+                "{checks} draws were made again; less than {share:.2} % of all are false but with probability {}",
+                args.beta
+            )
+        }
     };
-    println!("{name}: {how}: {says}; false with probability at most {} over the draws", record.alpha);
+    let alpha = record.alpha as f64 / 2f64.powi(64);
+    let says = match stands {
+        Some(Decision::Certified { class, r2 }) => {
+            format!("class {class} for every change of the codes whose squares sum to {r2} or less")
+        }
+        Some(Decision::Predicted { class }) => format!("class {class} at the input itself"),
+        Some(Decision::Abstain(reason)) => format!("no answer ({reason:?})"),
+        None => "so few checks leave no answer; make more".to_string(),
+    };
+    println!("{name}: {how}: {says}; false with probability at most {alpha:.6} over the draws");
+    match (&args.nonce, record.own_nonce) {
+        (None, true) => {
+            println!("the prover chose the nonce: the probability holds only if it was the first one tried")
+        }
+        (None, false) => {
+            println!("no --nonce was given: check that the record's is the one you chose after the commitment")
+        }
+        (Some(_), _) => {}
+    }
     Ok(())
 }
 
-fn no<E: std::fmt::Display>(name: &str, error: &VerifyError<E>) -> Failure {
-    match error {
-        VerifyError::Run(_) | VerifyError::Plan(_) => Failure::bad(format!("{name}: {error}")),
-        _ => Failure::No(format!("{name}: {error}")),
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| Failure::bad(format!("{}: {e}", path.display())))
+}
+
+/// What the verifier knows; where he gives nothing, the record's word.
+fn claim(args: &Args, record: &Record<MOST_CLASSES>, terms: &Terms<'_>) -> Result<Claim, Failure> {
+    let nonce = args.nonce.as_deref().map(hex).transpose()?;
+    let commitment = args.commitment.as_deref().map(hex).transpose()?;
+    Ok(Claim {
+        nonce: nonce.unwrap_or(record.nonce),
+        own_nonce: nonce.is_none() && record.own_nonce,
+        commitment: commitment.unwrap_or(terms.commitment()),
+    })
+}
+
+/// The look table that a record names: one that is shipped, or that of its target.
+fn looks<'r>(
+    record: &Record<MOST_CLASSES>,
+    table: &NoiseTable<'_>,
+    rows: &'r mut Rows,
+) -> Result<Option<LookTable<'r>>, Failure> {
+    const SEQUENTIAL: u8 = 3;
+    if record.rule != SEQUENTIAL {
+        return Ok(None);
     }
+    if let Some((_, shipped)) = SHIPPED.iter().find(|(_, shipped)| shipped.hash() == record.looks) {
+        return Ok(Some(*shipped));
+    }
+    let price = Price::new(record.sigma, table.tv_price(record.dimensions));
+    let unknown = || Failure::bad("the record has a look table that is neither shipped nor that of its target");
+    let alpha = Alpha::from_units(record.alpha).map_err(Failure::bad)?;
+    let looks = rows.build(&price, record.target_r2.ok_or_else(unknown)?, &alpha).map_err(Failure::bad)?;
+    if looks.hash() == record.looks { Ok(Some(looks)) } else { Err(unknown()) }
+}
+
+/// The request of a record.
+fn spec<'t>(
+    record: &Record<MOST_CLASSES>,
+    looks: Option<&'t LookTable<'t>>,
+) -> Result<CertSpec<'t>, selvedge::certify::CertError> {
+    let rule = match (looks, record.rule) {
+        (Some(looks), _) => Rule::Sequential(looks),
+        (None, 2) => Rule::Predict,
+        (None, 4) => Rule::Largest { gain: record.gain },
+        (None, 5) => Rule::Partition,
+        (None, _) => Rule::Fixed,
+    };
+    let request = Request {
+        rule,
+        sigma: record.sigma,
+        selection: record.selection,
+        samples: record.samples,
+        target_r2: record.target_r2,
+    };
+    CertSpec::new(Alpha::from_units(record.alpha)?, request)
+}
+
+fn predictions(path: Option<&Path>) -> Result<Vec<u16>, Failure> {
+    let path = path.ok_or_else(|| Failure::bad("--spot needs --predictions"))?;
+    Ok(read(path)?.as_chunks::<2>().0.iter().map(|&class| u16::from_le_bytes(class)).collect())
 }
