@@ -45,6 +45,9 @@ const MAX_ROUNDS: usize = 32;
 pub struct ImportOptions {
     /// Input name and shape, for inputs whose shape the file leaves open.
     pub shapes: Vec<(String, Vec<usize>)>,
+    /// Input name and the number that all its elements are; such an input is a constant, and what depends on it
+    /// alone is computed here.
+    pub bind: Vec<(String, f64)>,
     pub limits: Limits,
 }
 

@@ -70,7 +70,10 @@ impl Model {
         for node in &kept {
             validate::node(node, |name| consts.get(name).map(|t| t.dims.clone()))?;
         }
-        let inputs = inputs(graph, &consts, options)?;
+        let mut inputs = inputs(graph, &consts, options)?;
+        for (name, value) in &options.bind {
+            consts.insert(name.clone(), bound(&mut inputs, name, *value)?);
+        }
         let names = inputs.iter().map(|i| &i.name).chain(consts.keys());
         let names = names.chain(kept.iter().flat_map(|n| &n.output)).cloned().collect();
         let mut model = Model {
@@ -216,6 +219,27 @@ fn inputs(graph: &GraphProto, consts: &HashMap<String, Tensor>, options: &Import
             Ok(Input { name: i.name.clone(), elem, dims, io_dtype: None })
         })
         .collect()
+}
+
+/// Takes an input away and returns the constant in its place.
+fn bound(inputs: &mut Vec<Input>, name: &str, value: f64) -> Result<Tensor> {
+    let error = |reason: String, remedy: String| ImportError::Input { input: name.into(), reason, remedy };
+    let Some(index) = inputs.iter().position(|input| input.name == name) else {
+        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
+        return Err(error("the model has no such input".into(), format!("bind one of {names:?}")));
+    };
+    if inputs.len() == 1 {
+        return Err(error("it is the only input".into(), "leave --bind out".into()));
+    }
+    let Input { elem, dims, .. } = inputs.remove(index);
+    let elements = dims.iter().product();
+    match elem {
+        Elem::F32 => Ok(Tensor::f32(dims, vec![value as f32; elements])),
+        Elem::Int { bits: 64, signed: true } if value.fract() == 0.0 && value.abs() < 9e15 => {
+            Ok(Tensor::i64(dims, vec![value as i64; elements]))
+        }
+        _ => Err(error(format!("{value} is no value of its element type"), "bind f32 or int64 inputs".into())),
+    }
 }
 
 type Dims = Option<Vec<Option<Dim>>>;

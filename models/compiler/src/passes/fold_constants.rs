@@ -91,8 +91,42 @@ pub(crate) fn fold_node(graph: &Graph, node: &Node) -> Option<(Constant, Option<
             }
             _ => None,
         },
+        Op::Dense { clamp } => {
+            let y = dense(x, inputs.get(1)?, inputs.get(2).copied())?;
+            plain(Constant::F32(y.into_iter().map(|y| clamp.map_or(y, |c| y.max(c.lo).min(c.hi))).collect()))
+        }
+        Op::MatMul if x.shape.len() == 2 => plain(Constant::F32(matmul(x, inputs.get(1)?)?)),
         _ => None,
     }
+}
+
+/// Rows of x times rows of w, summed in f64.
+fn dense(x: &Value, w: &Value, bias: Option<&Value>) -> Option<Vec<f32>> {
+    let &[n, k] = w.shape.as_slice() else { return None };
+    let (x, w) = (x.f32s()?, w.f32s()?);
+    let bias = match bias {
+        Some(bias) => bias.f32s().filter(|bias| bias.len() == n)?.to_vec(),
+        None => vec![0.0; n],
+    };
+    if k == 0 || x.len() % k != 0 {
+        return None;
+    }
+    let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum::<f64>();
+    let row = |x: &'_ [f32]| -> Vec<f32> {
+        w.chunks(k).zip(&bias).map(|(w, &bias)| (dot(x, w) + f64::from(bias)) as f32).collect()
+    };
+    Some(x.chunks(k).flat_map(row).collect())
+}
+
+/// Product of two matrices, summed in f64.
+fn matmul(a: &Value, b: &Value) -> Option<Vec<f32>> {
+    let (&[_, k], &[rows, n]) = (a.shape.as_slice(), b.shape.as_slice()) else { return None };
+    if k == 0 || rows != k {
+        return None;
+    }
+    let turned = super::constants::permute(b.f32s()?, &b.shape, &[1, 0]);
+    let turned = Value::constant("", vec![n, k], Constant::F32(turned));
+    dense(a, &turned, None)
 }
 
 fn slice(data: &Constant, shape: &[usize], start: &[usize], step: &[isize], out: &[usize]) -> Constant {

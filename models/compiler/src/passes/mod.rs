@@ -14,6 +14,7 @@ mod factorize;
 mod fold_batch_norm;
 mod fold_constants;
 mod fold_pads;
+mod fold_scales;
 mod fuse_activations;
 mod fuse_group_norm;
 mod fuse_layer_norm;
@@ -45,6 +46,7 @@ pub use fold_batch_norm::fold_batch_norm;
 pub use fold_constants::fold_constants;
 pub(crate) use fold_constants::fold_node;
 pub use fold_pads::fold_pads;
+pub use fold_scales::fold_scales;
 pub use fuse_activations::fuse_activations;
 pub use fuse_group_norm::fuse_group_norm;
 pub use fuse_layer_norm::fuse_layer_norm;
@@ -76,7 +78,7 @@ fn fuse_to_fixed_point(graph: &mut Graph) {
     loop {
         let nodes = graph.nodes.len();
         dead_code(graph);
-        let mut work = matmul_to_dense(graph) + merge_duplicates(graph) + sink_reshapes(graph);
+        let mut work = matmul_to_dense(graph) + fold_scales(graph) + merge_duplicates(graph) + sink_reshapes(graph);
         dead_code(graph);
         work += fuse_group_norm(graph);
         work += fuse_patterns(graph) + fuse_layer_norm(graph);

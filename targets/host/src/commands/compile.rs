@@ -50,6 +50,9 @@ pub struct Args {
     /// Shape of an input with symbolic dims, NAME=1x3x32x32 (repeatable)
     #[arg(long, value_name = "NAME=DIMS")]
     shape: Vec<String>,
+    /// Make an input the constant NUMBER and compute on the host what depends on it alone, as in sigma=0.5 (repeatable)
+    #[arg(long, value_name = "NAME=NUMBER")]
+    bind: Vec<String>,
     /// Memory for the arena: one region is a limit (`sram=64K`), of two the first is the fast one
     /// (`fast=64K,slow=512K`); each tensor lies in one of them
     #[arg(long, value_name = "NAME=BYTES[,NAME=BYTES]")]
@@ -191,8 +194,9 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
         }
     };
     let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
+    let bind = args.bind.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
     let mut options = CompileOptions {
-        import: ImportOptions { shapes, ..ImportOptions::default() },
+        import: ImportOptions { shapes, bind, ..ImportOptions::default() },
         scheme: QuantScheme { int8_matmul: args.matmul == "int8", ..QuantScheme::w8a8() },
         observer,
         factorize: super::factorize::options(&args.factorize)?,
@@ -255,6 +259,14 @@ pub fn shape(text: &str) -> Result<(String, Vec<usize>), Failure> {
     let dims: Result<Vec<usize>, _> = dims.split(['x', ',']).map(str::parse).collect();
     let dims = dims.ok().filter(|d| !d.is_empty() && !d.contains(&0)).ok_or_else(bad)?;
     Ok((name.to_string(), dims))
+}
+
+/// NAME=0.5 as a name and a number.
+fn bind(text: &str) -> Result<(String, f64), Failure> {
+    let bad = || Failure::bad(format!("--bind {text}: give NAME=NUMBER, as in sigma=0.5"));
+    let (name, number) = text.rsplit_once('=').ok_or_else(bad)?;
+    let number = number.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(bad)?;
+    Ok((name.to_string(), number))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
