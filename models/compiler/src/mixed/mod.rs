@@ -15,8 +15,10 @@ use crate::graph::Graph;
 use crate::lowbit::Width;
 use crate::pipeline::{CompileError, CompileOptions, Compiled, compile_equalized, compile_graph, ranges_of};
 use crate::prepare::{PrepareOptions, Prepared, prepare};
-use crate::quantize::{LowBitFormat, QuantScheme, WeightFormat};
+use crate::quantize::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 use crate::report::{FrontierPoint, QuantReport};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// Budgets between the smallest and the largest uniform model whose mixtures are compiled and measured.
 const POINTS: usize = 9;
@@ -71,15 +73,44 @@ struct Bench<'a> {
     samples: &'a [Sample],
     options: &'a CompileOptions,
     mixed: &'a MixedOptions,
+    /// Codes of layers at widths, by the plain method: each layer's are its own affair.
+    nearest: RefCell<BTreeMap<(String, usize), PreparedLayer>>,
 }
 
 impl Bench<'_> {
-    /// Compiles a width for each of `layers`.
-    fn compile(&self, layers: &[LayerCost], widths: &[usize], how: &PrepareOptions) -> Result<Compiled, CompileError> {
+    /// Compiles a width for each of `layers` by the plain method, with the codes of the uniform models.
+    fn mixture(&self, layers: &[LayerCost], widths: &[usize]) -> Result<Compiled, CompileError> {
+        let known = self.nearest.borrow();
+        let codes = |(layer, &width): (&LayerCost, &usize)| {
+            known.get(&(layer.name.clone(), width)).map(|prepared| (layer.name.clone(), prepared.clone()))
+        };
+        let prepared = layers.iter().zip(widths).filter_map(codes).collect();
+        let scheme = QuantScheme { prepared, ..self.scheme(layers, widths) };
+        let options = CompileOptions { scheme, ..self.options.clone() };
+        compile_graph(self.graph.clone(), self.ranges, &options)
+    }
+
+    /// The scheme with a width for each of `layers`.
+    fn scheme(&self, layers: &[LayerCost], widths: &[usize]) -> QuantScheme {
         let mut scheme = QuantScheme { weights: WeightFormat::W8, ..self.options.scheme.clone() };
         for (layer, &width) in layers.iter().zip(widths) {
             scheme.layers.insert(layer.name.clone(), format(layer.widths[width].name, self.mixed.group));
         }
+        scheme
+    }
+
+    /// Finds and keeps the codes of all layers at a width, by the plain method.
+    fn learn(&self, layers: &[LayerCost], width: usize, nearest: &PrepareOptions) -> Result<(), CompileError> {
+        let scheme = self.scheme(layers, &vec![width; layers.len()]);
+        let prepared = prepare(self.graph, self.ranges, self.samples, &scheme, nearest)?;
+        let codes = prepared.layers.into_iter().map(|(name, layer)| ((name, width), layer));
+        self.nearest.borrow_mut().extend(codes);
+        Ok(())
+    }
+
+    /// Compiles a width for each of `layers`.
+    fn compile(&self, layers: &[LayerCost], widths: &[usize], how: &PrepareOptions) -> Result<Compiled, CompileError> {
+        let scheme = self.scheme(layers, widths);
         let prepared: Prepared = prepare(self.graph, self.ranges, self.samples, &scheme, how)?;
         let (graph, smoothed) = (prepared.graph, prepared.smoothed);
         let ranges = match self.ranges {
@@ -128,7 +159,7 @@ pub fn compile_mixed(
         });
     }
     let ranges = if options.dynamic { None } else { Some(ranges_of(&graph, samples.iter().cloned(), options)?) };
-    let bench = Bench { graph: &graph, ranges: ranges.as_ref(), samples, options, mixed };
+    let bench = Bench { graph: &graph, ranges: ranges.as_ref(), samples, options, mixed, nearest: RefCell::default() };
     let scheme = QuantScheme { weights: format("w4", mixed.group), ..options.scheme.clone() };
     let how = options.prepare.unwrap_or_default();
     let nearest = PrepareOptions {
@@ -148,7 +179,11 @@ pub fn compile_mixed(
     let mut frontier = Vec::new();
     let mut uniform_bytes = Vec::new();
     for (width, name) in names.into_iter().enumerate() {
-        let compiled = bench.compile(&layers, &vec![width; layers.len()], &nearest)?;
+        // All but int8 have codes that are searched.
+        if width > 0 {
+            bench.learn(&layers, width, &PrepareOptions { sensitivities: false, ..nearest })?;
+        }
+        let compiled = bench.mixture(&layers, &vec![width; layers.len()])?;
         let micros = cost::step_micros(&compiled).map_err(MixedError::Run)?;
         cost::set_measured(&mut layers, width, &compiled, &micros);
         uniform_bytes.push(compiled.artifact.len());
@@ -159,6 +194,10 @@ pub fn compile_mixed(
     let fixed_bytes = uniform_bytes[0].saturating_sub(weights(0));
     let layer_micros: f64 = layers.iter().map(|layer| layer.widths[0].micros).sum();
     let fixed_micros = (frontier[0].micros - layer_micros).max(0.0);
+    if mixed.agreement.is_none() {
+        // Refused before the mixtures are measured.
+        pick(&layers, mixed, (fixed_bytes, fixed_micros), (&frontier, &[]))?;
+    }
     let (least, most) = (weights(3), weights(0));
     let mut tried: Vec<(usize, Vec<usize>)> = Vec::new();
     for step in 0..=POINTS {
@@ -168,7 +207,7 @@ pub fn compile_mixed(
         if tried.iter().any(|(_, other)| *other == widths) {
             continue;
         }
-        let compiled = bench.compile(&layers, &widths, &nearest)?;
+        let compiled = bench.mixture(&layers, &widths)?;
         frontier.push(bench.point(&format!("mixture {}", tried.len() + 1), &compiled, true)?);
         tried.push((frontier.len() - 1, widths));
     }

@@ -48,6 +48,8 @@ pub struct PrepareOptions {
     pub teacher: Option<f32>,
     /// How inputs are rounded; what errors are measured with.
     pub activations: Activations,
+    /// Measure what each width costs each layer, for the report: most of the time with few bits.
+    pub sensitivities: bool,
 }
 
 impl Default for PrepareOptions {
@@ -59,6 +61,7 @@ impl Default for PrepareOptions {
             bias_correction: false,
             teacher: None,
             activations: Activations::A8,
+            sensitivities: true,
         }
     }
 }
@@ -145,7 +148,8 @@ pub fn prepare(
         factors: BTreeMap::new(),
         folded: 0,
     };
-    let sensitivities = if samples.is_empty() { Vec::new() } else { work.sensitivities(&chosen, &mut inputs)? };
+    let measured = options.sensitivities && !samples.is_empty();
+    let sensitivities = if measured { work.sensitivities(&chosen, &mut inputs)? } else { Vec::new() };
     let mut layers = work.run(&chosen, &mut inputs)?;
     if let Some(mix) = options.teacher {
         work.reconstruct(samples, (&chosen, &all), scheme, mix, &mut layers)?;

@@ -175,6 +175,7 @@ impl LowBitArgs {
             bias_correction: self.bias_correction,
             teacher: self.teacher,
             activations,
+            sensitivities: true,
         });
         options.dynamic = self.activations != "auto";
         let scheme = std::mem::replace(&mut options.scheme, QuantScheme::w8a8());
