@@ -86,6 +86,10 @@ impl<'s, 'a> SessionClassifier<'s, 'a> {
         }
         Ok(SessionClassifier { session, map, batch })
     }
+
+    pub(crate) fn session(&self) -> &Session<'a> {
+        self.session
+    }
 }
 
 impl Classify for SessionClassifier<'_, '_> {

@@ -43,6 +43,8 @@
 mod aligned;
 #[cfg(feature = "certify")]
 mod classifier;
+#[cfg(feature = "certify")]
+mod denoised;
 mod embed;
 mod tables;
 
@@ -50,6 +52,8 @@ mod tables;
 pub use aligned::AlignedBuf;
 #[cfg(feature = "certify")]
 pub use classifier::{CodeMap, SessionClassifier};
+#[cfg(feature = "certify")]
+pub use denoised::DenoisedClassifier;
 #[doc(hidden)]
 pub use embed::{Aligned, check_weights, region_bytes};
 #[cfg(feature = "certify")]
