@@ -65,6 +65,12 @@ pub enum CertError {
     Foreign,
     /// The tree of predictions does not hold exactly the samples that were counted.
     Tree,
+    /// The procedure does not go with the rule of the request.
+    Rule,
+    /// A checkerboard without elements, or with more than 2^32 − 1.
+    Shape,
+    /// The runs of two halves that differ in input, grid or classes.
+    Halves,
 }
 
 impl fmt::Display for CertError {
@@ -91,6 +97,9 @@ impl fmt::Display for CertError {
             CertError::Field { offset } => write!(f, "the field at byte {offset} holds what it cannot"),
             CertError::Foreign => f.write_str("the state belongs to another model, input, nonce or request"),
             CertError::Tree => f.write_str("the tree does not hold exactly the samples that were counted"),
+            CertError::Rule => f.write_str("the request's rule is not one that this procedure judges by"),
+            CertError::Shape => f.write_str("height, width and channels: at least 1 each, at most 2^32 - 1 elements"),
+            CertError::Halves => f.write_str("the runs of the halves have another input, grid or number of classes"),
         }
     }
 }

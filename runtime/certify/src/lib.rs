@@ -17,6 +17,7 @@
 //! - [`Terms`], [`Job`]: request, model, input, noise table; then the verifier's nonce.
 //! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
 //! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
+//! - [`Dual`]: two halves of an input, each with a classifier of its own. [`Denoised`]: a denoiser before a classifier.
 //!
 //! ```
 //! use selvedge_certify::*;
@@ -71,6 +72,8 @@ mod bytes;
 mod certifier;
 mod classify;
 mod counts;
+mod denoised;
+mod dual;
 pub mod eprocess;
 mod error;
 mod grid;
@@ -90,6 +93,8 @@ pub use alpha::{Account, Alpha};
 pub use certifier::{Certifier, Progress, Range, Sink, Step};
 pub use classify::Classify;
 pub use counts::Counts;
+pub use denoised::{Denoise, Denoised, DenoisedError, denoised_name};
+pub use dual::{Checkerboard, Dual, Half, Side, dual_radius};
 pub use error::{CertError, StepError};
 pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
