@@ -71,6 +71,8 @@ pub enum CertError {
     Shape,
     /// The runs of two halves that differ in input, grid or classes.
     Halves,
+    /// A mixture whose robust part is not above one half, or above 1.
+    Mixing,
 }
 
 impl fmt::Display for CertError {
@@ -100,6 +102,7 @@ impl fmt::Display for CertError {
             CertError::Rule => f.write_str("the request's rule is not one that this procedure judges by"),
             CertError::Shape => f.write_str("height, width and channels: at least 1 each, at most 2^32 - 1 elements"),
             CertError::Halves => f.write_str("the runs of the halves have another input, grid or number of classes"),
+            CertError::Mixing => f.write_str("the robust model's share of a mixture must be above 1/2, at most 1"),
         }
     }
 }

@@ -18,6 +18,7 @@
 //! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
 //! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
 //! - [`Dual`]: two halves of an input, each with a classifier of its own. [`Denoised`]: a denoiser before a classifier.
+//!   [`Mixing`]: a mixture with an accurate model that nothing is known about.
 //!
 //! ```
 //! use selvedge_certify::*;
@@ -82,6 +83,7 @@ mod judge;
 mod largest;
 mod looks;
 mod merkle;
+mod mixing;
 mod partition;
 mod radius;
 mod record;
@@ -101,6 +103,7 @@ pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
 pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
 pub use merkle::{Node, Proof, Tree};
+pub use mixing::Mixing;
 pub use radius::{Price, closed_ball, covers, open_ball};
 pub use record::{Record, record_bytes};
 pub use spec::{CertSpec, Request, Rule};

@@ -63,6 +63,16 @@ impl Price {
         self.steps(((0.5 * (a - b)).next_down() - slack).next_down())
     }
 
+    /// The radius of a lower bound for a difference of two expectations of values in 0 to 1, in grid steps, rounded down.
+    ///
+    /// Without a price `σ·√(π/2)·m`: smoothing makes a function with values in −1 to 1 Lipschitz with the constant
+    /// √(2/π)/σ. The difference is known to 2τ at x and changes by 2τ at the other end, so m − 4τ takes the place of m.
+    pub fn radius_margin(&self, margin_lower: f64) -> f64 {
+        // √(π/2), rounded down.
+        let sigmas = (margin_lower - 4.0 * self.tau).next_down() * 1.253_314_137_315_500_1;
+        self.steps(sigmas.next_down())
+    }
+
     pub(crate) fn steps(&self, sigmas: f64) -> f64 {
         match sigmas > 0.0 {
             true => (sigmas * self.sigma_lower()).next_down(),

@@ -89,7 +89,7 @@ impl Checkerboard {
         match self.width % 2 {
             // Fields alternate across the ends of rows.
             1 => (row * self.width + column).div_ceil(2),
-            _ => row * (self.width / 2) + if row % 2 == 0 { column.div_ceil(2) } else { column / 2 },
+            _ => row * (self.width / 2) + (column + 1 - row % 2) / 2,
         }
     }
 
