@@ -6,7 +6,7 @@
 //! soundness. α: that of the rule; the composition spends none. The denoiser's result is handed on in tiles of 64
 //! codes, so there is no third image: 128 bytes on the stack.
 
-use crate::Classify;
+use crate::{Classify, Scores};
 use core::fmt;
 use sha2::{Digest, Sha256};
 
@@ -125,5 +125,11 @@ impl<D: Denoise, C: Classify> Classify for Denoised<D, C> {
 
     fn class(&self, sample: usize) -> usize {
         self.classifier.class(sample)
+    }
+}
+
+impl<D: Denoise, C: Scores> Scores for Denoised<D, C> {
+    fn scores(&self, sample: usize, scores: &mut [i32]) -> Result<(), Self::Error> {
+        self.classifier.scores(sample, scores).map_err(DenoisedError::Classifier)
     }
 }

@@ -73,6 +73,8 @@ pub enum CertError {
     Halves,
     /// A mixture whose robust part is not above one half, or above 1.
     Mixing,
+    /// No simplex map, more than there is room for, or one whose unit is 0 or above 2^31.
+    Maps,
 }
 
 impl fmt::Display for CertError {
@@ -102,6 +104,7 @@ impl fmt::Display for CertError {
             CertError::Rule => f.write_str("the request's rule is not one that this procedure judges by"),
             CertError::Shape => f.write_str("height, width and channels: at least 1 each, at most 2^32 - 1 elements"),
             CertError::Halves => f.write_str("the runs of the halves have another input, grid or number of classes"),
+            CertError::Maps => f.write_str("simplex maps: at least 1, at most the capacity, with units from 1 to 2^31"),
             CertError::Mixing => f.write_str("the robust model's share of a mixture must be above 1/2, at most 1"),
         }
     }

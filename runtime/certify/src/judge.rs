@@ -97,6 +97,8 @@ pub(crate) fn judge<const CLASSES: usize>(
             at_look(spec, price, (class, hits, drawn), gain, &mut account)
         }
         _ if !last => None,
+        // Not judged by counts: see `MarginRun`.
+        Rule::Margin(_) => None,
         Rule::Predict => {
             let (first, second) = estimate.top_two();
             let share = account.spend(spec.alpha().again());

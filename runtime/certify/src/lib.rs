@@ -17,6 +17,7 @@
 //! - [`Terms`], [`Job`]: request, model, input, noise table; then the verifier's nonce.
 //! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
 //! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
+//! - [`MarginRun`]: means of softmax or sparsemax in place of counts, for models that hand out [`Scores`].
 //! - [`Dual`]: two halves of an input, each with a classifier of its own. [`Denoised`]: a denoiser before a classifier.
 //!   [`Mixing`]: a mixture with an accurate model that nothing is known about.
 //!
@@ -82,6 +83,7 @@ mod job;
 mod judge;
 mod largest;
 mod looks;
+mod margin;
 mod merkle;
 mod mixing;
 mod partition;
@@ -93,7 +95,7 @@ pub mod verify;
 
 pub use alpha::{Account, Alpha};
 pub use certifier::{Certifier, Progress, Range, Sink, Step};
-pub use classify::Classify;
+pub use classify::{Classify, Scores};
 pub use counts::Counts;
 pub use denoised::{Denoise, Denoised, DenoisedError, denoised_name};
 pub use dual::{Checkerboard, Dual, Half, Side, dual_radius};
@@ -102,9 +104,10 @@ pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
 pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
+pub use margin::{Bound, MarginRun, Moments, Plan, Simplex, UNIT, margin_state_bytes};
 pub use merkle::{Node, Proof, Tree};
 pub use mixing::Mixing;
-pub use radius::{Price, closed_ball, covers, open_ball};
+pub use radius::{Price, closed_ball, covers, open_ball, smoothed_lipschitz};
 pub use record::{Record, record_bytes};
 pub use spec::{CertSpec, Request, Rule};
 pub use state::state_bytes;

@@ -89,6 +89,25 @@ impl Price {
     }
 }
 
+/// The Lipschitz constant of the Gaussian smoothed version of a function of *real* vectors that has the constant
+/// `lipschitz` and values in an interval of length `range`: `L·erf(w/(2√2·L·σ))`, rounded up; never above L, nor above its
+/// limit for large L, `w/(σ·√(2π))` (Delattre et al. 2024; the worst function is a ramp of width w/L). NaN or not
+/// positive arguments: ∞.
+///
+/// A function of codes is a step function of real vectors and has no L there, so certificates on grids use the limit:
+/// [`Price::radius_margin`].
+pub fn smoothed_lipschitz(lipschitz: f64, sigma: f64, range: f64) -> f64 {
+    if !(lipschitz > 0.0 && sigma > 0.0 && range > 0.0) {
+        return f64::INFINITY;
+    }
+    let up = 1.0 + 4.0 * f64::EPSILON;
+    // 1/√(2π), rounded up.
+    let limit = range / sigma * 0.398_942_280_401_432_75 * up;
+    // erf(x) = 2·Φ(√2·x) − 1
+    let erf = 2.0 * normal::cdf_upper(range / (2.0 * lipschitz * sigma) * up) - 1.0;
+    (lipschitz * erf * up).min(lipschitz).min(limit)
+}
+
 /// A number s < 1/1024 with `s·φ(far + 1/1024) > tau`, 0 for 0: an interval of length s that lies within far + s of 0 has
 /// a normal probability above `tau`. `None` where there is none.
 pub(crate) fn slack(tau: f64, far: f64) -> Option<f64> {
