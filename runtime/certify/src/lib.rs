@@ -18,6 +18,7 @@
 //! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
 //! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
 //! - [`MarginRun`]: means of softmax or sparsemax in place of counts, for models that hand out [`Scores`].
+//! - [`PolicyRun`]: returns of an agent that sees noisy observations, under attacks spread over an episode.
 //! - [`Dual`]: two halves of an input, each with a classifier of its own. [`Denoised`]: a denoiser before a classifier.
 //!   [`Mixing`]: a mixture with an accurate model that nothing is known about.
 //!
@@ -87,6 +88,7 @@ mod margin;
 mod merkle;
 mod mixing;
 mod partition;
+mod policy;
 mod radius;
 mod record;
 mod spec;
@@ -107,6 +109,7 @@ pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
 pub use margin::{Bound, MarginRun, Moments, Plan, Simplex, UNIT, margin_state_bytes};
 pub use merkle::{Node, Proof, Tree};
 pub use mixing::Mixing;
+pub use policy::{PolicyJob, PolicyRequest, PolicyRun, PolicyTerms, ReturnBound, policy_state_bytes};
 pub use radius::{Price, closed_ball, covers, open_ball, smoothed_lipschitz};
 pub use record::{Record, record_bytes};
 pub use spec::{CertSpec, Request, Rule};
