@@ -34,6 +34,9 @@ const UNIT: f64 = 1.0 / 18_446_744_073_709_551_616.0;
 pub struct Alpha(u64);
 
 impl Alpha {
+    /// Nothing left.
+    pub(crate) const NONE: Alpha = Alpha(0);
+
     /// `numerator/denominator`, rounded down to a unit.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The state machine: selection, estimation, verdict.
 
 use crate::judge::{judge, next_look};
-use crate::{Account, CertError, Classify, Counts, Decision, Job, Reason, StepError};
+use crate::{Account, CertError, Classify, Counts, Decision, Job, Reason, Rule, StepError};
 use selvedge_noise::Domain;
 
 /// Where a run stands.
@@ -68,8 +68,12 @@ impl<'a, const CLASSES: usize> Certifier<'a, CLASSES> {
     /// A run at its beginning.
     ///
     /// # Errors
-    /// [`CertError::Classes`] where the model has more classes than there is room for.
+    /// [`CertError::Classes`] where the model has more classes than there is room for; [`CertError::Rule`] for
+    /// [`Rule::Margin`].
     pub fn new(job: &'a Job<'a>) -> Result<Self, CertError> {
+        if matches!(job.terms().spec().request().rule, Rule::Margin(_)) {
+            return Err(CertError::Rule);
+        }
         let found = job.terms().subject().classes;
         if found as usize > CLASSES {
             return Err(CertError::Classes { found });

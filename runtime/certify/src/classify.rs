@@ -32,3 +32,13 @@ pub trait Classify {
     /// The class of one input of the last run: of equal scores the first.
     fn class(&self, sample: usize) -> usize;
 }
+
+/// A classifier that hands out what its class was decided by.
+pub trait Scores: Classify {
+    /// Writes the scores of one input of the last run, one for each class: integers, the larger the likelier. Like the
+    /// class they have to be a function of the codes alone.
+    ///
+    /// # Errors
+    /// The model's own, for another number of classes among others.
+    fn scores(&self, sample: usize, scores: &mut [i32]) -> Result<(), Self::Error>;
+}

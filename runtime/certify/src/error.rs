@@ -65,6 +65,28 @@ pub enum CertError {
     Foreign,
     /// The tree of predictions does not hold exactly the samples that were counted.
     Tree,
+    /// The procedure does not go with the rule of the request.
+    Rule,
+    /// A checkerboard without elements, or with more than 2^32 − 1.
+    Shape,
+    /// The runs of two halves that differ in input, grid or classes.
+    Halves,
+    /// A mixture whose robust part is not above one half, or above 1.
+    Mixing,
+    /// No simplex map, more than there is room for, or one whose unit is 0 or above 2^31.
+    Maps,
+    /// Levels of returns that do not rise, are fewer than 2 or too many; or chosen ones that do not rise or do not exist.
+    Levels {
+        /// The first one.
+        index: u32,
+    },
+    /// A return below the lowest level, which was to be the least possible.
+    Return {
+        /// The return.
+        found: i32,
+    },
+    /// An episode or step that the request does not have.
+    Episode,
 }
 
 impl fmt::Display for CertError {
@@ -91,6 +113,14 @@ impl fmt::Display for CertError {
             CertError::Field { offset } => write!(f, "the field at byte {offset} holds what it cannot"),
             CertError::Foreign => f.write_str("the state belongs to another model, input, nonce or request"),
             CertError::Tree => f.write_str("the tree does not hold exactly the samples that were counted"),
+            CertError::Rule => f.write_str("the request's rule is not one that this procedure judges by"),
+            CertError::Shape => f.write_str("height, width and channels: at least 1 each, at most 2^32 - 1 elements"),
+            CertError::Halves => f.write_str("the runs of the halves have another input, grid or number of classes"),
+            CertError::Maps => f.write_str("simplex maps: at least 1, at most the capacity, with units from 1 to 2^31"),
+            CertError::Levels { index } => write!(f, "level {index} does not rise, does not exist or has no room"),
+            CertError::Return { found } => write!(f, "a return of {found} is below the lowest level"),
+            CertError::Episode => f.write_str("episodes (at most 2^30) and steps are those of the request"),
+            CertError::Mixing => f.write_str("the robust model's share of a mixture must be above 1/2, at most 1"),
         }
     }
 }

@@ -126,6 +126,7 @@ pub(crate) fn params_hash(spec: &CertSpec<'_>, kind: u8, grid: &Grid, dimensions
     match request.rule {
         Rule::Sequential(table) => hash.update(table.hash()),
         Rule::Largest { gain } => hash.update(gain.to_le_bytes()),
+        Rule::Margin(maps) => maps.iter().for_each(|map| hash.update(map.code())),
         _ => {}
     }
     hash.finalize().into()
@@ -185,6 +186,24 @@ impl<'a> Job<'a> {
         len: u32,
         mut each: impl FnMut(u32, usize) -> Result<(), CertError>,
     ) -> Result<(), StepError<M::Error>> {
+        self.for_each_run(model, domain, first, len, |sample, model, index| {
+            let class = model.class(index);
+            if class >= self.terms.subject.classes as usize {
+                return Err(CertError::Class { found: u32::try_from(class).unwrap_or(u32::MAX) }.into());
+            }
+            Ok(each(sample, class)?)
+        })
+    }
+
+    /// [`Job::for_each`] for whatever a model has to say about an input of a run: it and the input's index in it.
+    pub(crate) fn for_each_run<M: Classify>(
+        &self,
+        model: &mut M,
+        domain: Domain,
+        first: u32,
+        len: u32,
+        mut each: impl FnMut(u32, &M, usize) -> Result<(), StepError<M::Error>>,
+    ) -> Result<(), StepError<M::Error>> {
         let batch = u32::try_from(model.batch().max(1)).unwrap_or(u32::MAX);
         let subject = &self.terms.subject;
         let mut done = 0;
@@ -198,11 +217,7 @@ impl<'a> Job<'a> {
             }
             model.run(now as usize).map_err(StepError::Model)?;
             for index in 0..now {
-                let class = model.class(index as usize);
-                if class >= subject.classes as usize {
-                    return Err(CertError::Class { found: u32::try_from(class).unwrap_or(u32::MAX) }.into());
-                }
-                each(first.wrapping_add(done + index), class)?;
+                each(first.wrapping_add(done + index), model, index as usize)?;
             }
             done += now;
         }

@@ -97,6 +97,8 @@ pub(crate) fn judge<const CLASSES: usize>(
             at_look(spec, price, (class, hits, drawn), gain, &mut account)
         }
         _ if !last => None,
+        // Not judged by counts: see `MarginRun`.
+        Rule::Margin(_) => None,
         Rule::Predict => {
             let (first, second) = estimate.top_two();
             let share = account.spend(spec.alpha().again());
@@ -144,7 +146,8 @@ fn at_look(
     open_ball(now).map(|r2| answer(class, r2, spec))
 }
 
-fn answer(class: usize, r2: u64, spec: &CertSpec<'_>) -> Decision {
+/// A certificate, if it reaches the target.
+pub(crate) fn answer(class: usize, r2: u64, spec: &CertSpec<'_>) -> Decision {
     match r2 >= spec.request().target_r2.unwrap_or(0) {
         true => Decision::Certified { class: class as u16, r2 },
         false => Decision::Abstain(Reason::BelowTarget { r2 }),

@@ -17,6 +17,10 @@
 //! - [`Terms`], [`Job`]: request, model, input, noise table; then the verifier's nonce.
 //! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
 //! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
+//! - [`MarginRun`]: means of softmax or sparsemax in place of counts, for models that hand out [`Scores`].
+//! - [`PolicyRun`]: returns of an agent that sees noisy observations, under attacks spread over an episode.
+//! - [`Dual`]: two halves of an input, each with a classifier of its own. [`Denoised`]: a denoiser before a classifier.
+//!   [`Mixing`]: a mixture with an accurate model that nothing is known about.
 //!
 //! ```
 //! use selvedge_certify::*;
@@ -71,6 +75,8 @@ mod bytes;
 mod certifier;
 mod classify;
 mod counts;
+mod denoised;
+mod dual;
 pub mod eprocess;
 mod error;
 mod grid;
@@ -78,8 +84,11 @@ mod job;
 mod judge;
 mod largest;
 mod looks;
+mod margin;
 mod merkle;
+mod mixing;
 mod partition;
+mod policy;
 mod radius;
 mod record;
 mod spec;
@@ -88,15 +97,20 @@ pub mod verify;
 
 pub use alpha::{Account, Alpha};
 pub use certifier::{Certifier, Progress, Range, Sink, Step};
-pub use classify::Classify;
+pub use classify::{Classify, Scores};
 pub use counts::Counts;
+pub use denoised::{Denoise, Denoised, DenoisedError, denoised_name};
+pub use dual::{Checkerboard, Dual, Half, Side, dual_radius};
 pub use error::{CertError, StepError};
 pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
 pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
+pub use margin::{Bound, MarginRun, Moments, Plan, Simplex, UNIT, margin_state_bytes};
 pub use merkle::{Node, Proof, Tree};
-pub use radius::{Price, closed_ball, covers, open_ball};
+pub use mixing::Mixing;
+pub use policy::{PolicyJob, PolicyRequest, PolicyRun, PolicyTerms, ReturnBound, policy_state_bytes};
+pub use radius::{Price, closed_ball, covers, open_ball, smoothed_lipschitz};
 pub use record::{Record, record_bytes};
 pub use spec::{CertSpec, Request, Rule};
 pub use state::state_bytes;

@@ -32,6 +32,11 @@ impl Price {
         self.sigma.value().next_down()
     }
 
+    /// A number not above Φ⁻¹(p − τ): where a class stands under the rounded Gaussian, in σ.
+    pub(crate) fn standing(&self, p_lower: f64) -> f64 {
+        normal::quantile_lower((p_lower - self.tau).next_down())
+    }
+
     /// A number not below Φ⁻¹(½ + τ).
     fn half(&self) -> f64 {
         normal::quantile_upper((0.5 + self.tau).next_up())
@@ -39,7 +44,7 @@ impl Price {
 
     /// A number not above `σ·(Φ⁻¹(p − τ) − Φ⁻¹(½ + τ))`, in grid steps. Not above 0: no certificate.
     pub fn radius(&self, p_lower: f64) -> f64 {
-        let sigmas = normal::quantile_lower((p_lower - self.tau).next_down()) - self.half();
+        let sigmas = self.standing(p_lower) - self.half();
         self.steps(sigmas.next_down())
     }
 
@@ -49,22 +54,26 @@ impl Price {
     /// at distance `σ·((a − b)/2 − s)` have at least Φ(m + s) − τ and at most Φ(m − s) + τ; these differ by more than 0
     /// if 2s·φ(|m| + s) > 2τ, which `s = τ/φ(|m| + 1/1024)` has, rounded up, as long as s < 1/1024.
     pub fn radius_two_class(&self, a_lower: f64, b_upper: f64) -> f64 {
-        let a = normal::quantile_lower((a_lower - self.tau).next_down());
+        let a = self.standing(a_lower);
         let b = normal::quantile_upper((b_upper + self.tau).next_up());
         if !(a.is_finite() && b.is_finite()) {
             return f64::NEG_INFINITY;
         }
-        const SMALL: f64 = 1.0 / 1024.0;
-        let far = 0.5 * (a + b).abs() + SMALL;
-        // 1/φ(x) = √(2π)·e^(x²/2)
-        let slack = self.tau * 2.506_628_274_631_001 * libm::exp(0.5 * far * far) * 1.000_000_1;
-        if slack.is_nan() || slack >= SMALL {
-            return f64::NEG_INFINITY;
-        }
+        let Some(slack) = slack(self.tau, 0.5 * (a + b).abs()) else { return f64::NEG_INFINITY };
         self.steps(((0.5 * (a - b)).next_down() - slack).next_down())
     }
 
-    fn steps(&self, sigmas: f64) -> f64 {
+    /// The radius of a lower bound for a difference of two expectations of values in 0 to 1, in grid steps, rounded down.
+    ///
+    /// Without a price `σ·√(π/2)·m`: smoothing makes a function with values in −1 to 1 Lipschitz with the constant
+    /// √(2/π)/σ. The difference is known to 2τ at x and changes by 2τ at the other end, so m − 4τ takes the place of m.
+    pub fn radius_margin(&self, margin_lower: f64) -> f64 {
+        // √(π/2), rounded down.
+        let sigmas = (margin_lower - 4.0 * self.tau).next_down() * 1.253_314_137_315_500_1;
+        self.steps(sigmas.next_down())
+    }
+
+    pub(crate) fn steps(&self, sigmas: f64) -> f64 {
         match sigmas > 0.0 {
             true => (sigmas * self.sigma_lower()).next_down(),
             false => sigmas,
@@ -78,6 +87,36 @@ impl Price {
         let sigmas = (radius / self.sigma_lower()).next_up();
         (normal::cdf_upper((sigmas + self.half()).next_up()) + self.tau).next_up()
     }
+}
+
+/// The Lipschitz constant of the Gaussian smoothed version of a function of *real* vectors that has the constant
+/// `lipschitz` and values in an interval of length `range`: `L·erf(w/(2√2·L·σ))`, rounded up; never above L, nor above its
+/// limit for large L, `w/(σ·√(2π))` (Delattre et al. 2024; the worst function is a ramp of width w/L). NaN or not
+/// positive arguments: ∞.
+///
+/// A function of codes is a step function of real vectors and has no L there, so certificates on grids use the limit:
+/// [`Price::radius_margin`].
+pub fn smoothed_lipschitz(lipschitz: f64, sigma: f64, range: f64) -> f64 {
+    if !(lipschitz > 0.0 && sigma > 0.0 && range > 0.0) {
+        return f64::INFINITY;
+    }
+    let up = 1.0 + 4.0 * f64::EPSILON;
+    // 1/√(2π), rounded up.
+    let limit = range / sigma * 0.398_942_280_401_432_75 * up;
+    // erf(x) = 2·Φ(√2·x) − 1
+    let erf = 2.0 * normal::cdf_upper(range / (2.0 * lipschitz * sigma) * up) - 1.0;
+    (lipschitz * erf * up).min(lipschitz).min(limit)
+}
+
+/// A number s < 1/1024 with `s·φ(far + 1/1024) > tau`, 0 for 0: an interval of length s that lies within far + s of 0 has
+/// a normal probability above `tau`. `None` where there is none.
+pub(crate) fn slack(tau: f64, far: f64) -> Option<f64> {
+    const SMALL: f64 = 1.0 / 1024.0;
+    let far = far + SMALL;
+    // 1/φ(x) = √(2π)·e^(x²/2)
+    let slack = tau * 2.506_628_274_631_001 * libm::exp(0.5 * far * far) * 1.000_000_1;
+    // False for NaN too.
+    (slack < SMALL).then_some(slack)
 }
 
 /// Squared grid steps within an open ball of this radius: `⌈R²⌉ − 1`. `None` for no ball.

@@ -1,6 +1,6 @@
 //! What is asked for, checked before anything is drawn.
 
-use crate::{Alpha, CertError, LookTable, Price, largest};
+use crate::{Alpha, CertError, LookTable, Price, Simplex, largest};
 use selvedge_noise::{Sigma, binomial};
 
 /// The procedure.
@@ -24,6 +24,9 @@ pub enum Rule<'t> {
     },
     /// One bound against every other class, by a partition of the classes; a class may lead with less than one half.
     Partition,
+    /// Means of a simplex map of the scores in place of counts, the map being chosen among these by the selection draws:
+    /// see [`crate::MarginRun`].
+    Margin(&'t [Simplex]),
 }
 
 impl Rule<'_> {
@@ -35,6 +38,7 @@ impl Rule<'_> {
             Rule::Sequential(_) => 3,
             Rule::Largest { .. } => 4,
             Rule::Partition => 5,
+            Rule::Margin(_) => 6,
         }
     }
 }
@@ -85,7 +89,7 @@ impl<'t> CertSpec<'t> {
     ///
     /// # Errors
     /// [`CertError::TooFewSamples`] with the smallest number of draws that could, [`CertError::Target`],
-    /// [`CertError::Selection`], [`CertError::Sigma`], [`CertError::Alpha`].
+    /// [`CertError::Selection`], [`CertError::Sigma`], [`CertError::Alpha`], [`CertError::Maps`].
     pub fn new(alpha: Alpha, request: Request<'t>) -> Result<Self, CertError> {
         let sigma = request.sigma;
         if Sigma::new(sigma.numerator, sigma.denominator) != Some(sigma) {
@@ -97,6 +101,11 @@ impl<'t> CertSpec<'t> {
         }
         if predicts && request.target_r2.is_some() {
             return Err(CertError::Target);
+        }
+        if let Rule::Margin(maps) = request.rule
+            && (maps.is_empty() || !maps.iter().all(Simplex::is_valid))
+        {
+            return Err(CertError::Maps);
         }
         let spec = CertSpec { alpha, request };
         spec.answerable(&Price::new(sigma, 0.0))?;
@@ -157,10 +166,18 @@ impl<'t> CertSpec<'t> {
             Rule::Largest { .. } => largest::Schedule::new(n).share(alpha, n),
             // At least two buckets; what the first one leaves bounds the others as well as their own bounds do.
             Rule::Partition => Some(alpha.split_off(1, 2).0),
-            Rule::Fixed | Rule::Sequential(_) => Some(alpha),
+            Rule::Fixed | Rule::Sequential(_) | Rule::Margin(_) => Some(alpha),
         };
         let Some(share) = share else { return false };
-        let radius = price.radius(binomial::lower_bound(n, n, share.lower()));
+        let lower = match self.request.rule {
+            // Every draw gave all to one class.
+            Rule::Margin(maps) => {
+                let lower = maps.iter().map(|map| map.certain(n, share.lower()));
+                lower.fold(0.0, f64::max)
+            }
+            _ => binomial::lower_bound(n, n, share.lower()),
+        };
+        let radius = price.radius(lower);
         crate::open_ball(radius).is_some_and(|r2| r2 >= self.request.target_r2.unwrap_or(0))
     }
 }

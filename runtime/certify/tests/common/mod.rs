@@ -1,7 +1,7 @@
 //! Models, tables and the reference data that the suites share.
 #![allow(dead_code)]
 
-use selvedge_certify::{Classify, Clean, Grid, Job, Range, Subject, Terms};
+use selvedge_certify::{Classify, Clean, Grid, Job, Range, Scores, Subject, Terms};
 use selvedge_noise::{Domain, Sigma, build_table};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -84,6 +84,48 @@ impl<F: FnMut(&[i16]) -> usize> Classify for Model<F> {
 
     fn class(&self, sample: usize) -> usize {
         self.classes[sample]
+    }
+}
+
+/// A model of 16-bit inputs and one input a run that is a closure from codes to scores.
+pub struct Scorer<F> {
+    input: Vec<i16>,
+    scores: Vec<i32>,
+    f: F,
+}
+
+impl<F: FnMut(&[i16], &mut [i32])> Scorer<F> {
+    pub fn new(dimensions: usize, classes: usize, f: F) -> Self {
+        Scorer { input: vec![0; dimensions], scores: vec![0; classes], f }
+    }
+}
+
+impl<F: FnMut(&[i16], &mut [i32])> Classify for Scorer<F> {
+    type Error = &'static str;
+
+    fn write(&mut self, _: usize, first: usize, codes: &[i16]) -> Result<(), Self::Error> {
+        self.input[first..][..codes.len()].copy_from_slice(codes);
+        Ok(())
+    }
+
+    fn run(&mut self, _: usize) -> Result<(), Self::Error> {
+        (self.f)(&self.input, &mut self.scores);
+        Ok(())
+    }
+
+    fn class(&self, _: usize) -> usize {
+        let top = self.scores.iter().max().expect("classes");
+        self.scores.iter().position(|score| score == top).expect("the largest")
+    }
+}
+
+impl<F: FnMut(&[i16], &mut [i32])> Scores for Scorer<F> {
+    fn scores(&self, _: usize, scores: &mut [i32]) -> Result<(), Self::Error> {
+        if scores.len() != self.scores.len() {
+            return Err("another number of classes");
+        }
+        scores.copy_from_slice(&self.scores);
+        Ok(())
     }
 }
 
