@@ -65,6 +65,28 @@ pub enum CertError {
     Foreign,
     /// The tree of predictions does not hold exactly the samples that were counted.
     Tree,
+    /// No passes, or more than 2^24.
+    Passes,
+    /// The template has another length than the input.
+    Template,
+    /// Positions to keep: at least 1, fewer than there are; channels that divide the input.
+    Positions,
+    /// The code of an ablated element lies in the range of the grid.
+    Ablated,
+    /// No outputs, more or fewer than there is memory for, or a number that an output cannot have.
+    Output {
+        /// Which output, or how many.
+        found: u32,
+    },
+    /// A threshold of a probability outside one half to 1.
+    Threshold,
+    /// A stump, tree or node that breaks the rules of its ensemble.
+    Ensemble {
+        /// Which one.
+        index: u32,
+    },
+    /// The record of the parent is for something else, or proves nothing that an update could use.
+    Parent,
 }
 
 impl fmt::Display for CertError {
@@ -91,6 +113,20 @@ impl fmt::Display for CertError {
             CertError::Field { offset } => write!(f, "the field at byte {offset} holds what it cannot"),
             CertError::Foreign => f.write_str("the state belongs to another model, input, nonce or request"),
             CertError::Tree => f.write_str("the tree does not hold exactly the samples that were counted"),
+            CertError::Passes => f.write_str("splitting noise takes 1 to 2^24 passes"),
+            CertError::Template => f.write_str("the template has another length than the input"),
+            CertError::Positions => {
+                f.write_str("keep at least 1 position and fewer than there are; channels have to divide the input")
+            }
+            CertError::Ablated => {
+                f.write_str("the code of ablated elements lies in the grid's range; take one outside")
+            }
+            CertError::Output { found } => write!(f, "output {found}: more or fewer than declared, or out of range"),
+            CertError::Threshold => f.write_str("the threshold has to be at least one half and below 1"),
+            CertError::Ensemble { index } => {
+                write!(f, "entry {index} of the ensemble is out of order, out of range or shares a feature")
+            }
+            CertError::Parent => f.write_str("the parent's record is for something else, or proves nothing"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is certified: model, input, noise, request, and the key that ties the noise to them.
 
-use crate::grid::{Place, for_each_tile};
+use crate::classify::classes_of;
+use crate::grid::{Place, for_each_tile, hash_grid};
 use crate::{CertError, CertSpec, Classify, Clean, Counts, Grid, Price, Rule, StepError};
 use selvedge_noise::{Domain, NoiseKey, NoiseTable};
 use sha2::{Digest, Sha256};
@@ -16,6 +17,26 @@ pub struct Subject<'a> {
     pub input: Clean<'a>,
     /// Its grid.
     pub grid: Grid,
+}
+
+impl Subject<'_> {
+    /// The number of elements, if classes, grid and input are possible.
+    pub(crate) fn check(&self) -> Result<u32, CertError> {
+        if self.classes < 2 || self.classes > u32::from(u16::MAX) {
+            return Err(CertError::Classes { found: self.classes });
+        }
+        self.input.check(&self.grid)
+    }
+
+    /// SHA-256 of input, grid and number of classes.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge subject v1");
+        hash.update(self.input.hash());
+        hash_grid(&mut hash, &self.grid);
+        hash.update(self.classes.to_le_bytes());
+        hash.finalize().into()
+    }
 }
 
 /// Model, input, noise and request, before the nonce is known.
@@ -64,10 +85,7 @@ impl<'a> Terms<'a> {
         if table.sigma() != spec.request().sigma {
             return Err(CertError::Sigma);
         }
-        if subject.classes < 2 || subject.classes > u32::from(u16::MAX) {
-            return Err(CertError::Classes { found: subject.classes });
-        }
-        let dimensions = subject.input.check(&subject.grid)?;
+        let dimensions = subject.check()?;
         let price = Price::new(table.sigma(), table.tv_price(dimensions));
         spec.answerable(&price)?;
         let params = params_hash(spec, subject.input.kind(), &subject.grid, dimensions, subject.classes);
@@ -110,10 +128,7 @@ pub(crate) fn params_hash(spec: &CertSpec<'_>, kind: u8, grid: &Grid, dimensions
     let mut hash = Sha256::new();
     hash.update(b"selvedge certify params v1");
     hash.update([request.rule.id(), kind]);
-    hash.update(grid.low.to_le_bytes());
-    hash.update(grid.high.to_le_bytes());
-    hash.update(grid.scale.to_bits().to_le_bytes());
-    hash.update(grid.zero.to_le_bytes());
+    hash_grid(&mut hash, grid);
     hash.update(dimensions.to_le_bytes());
     hash.update(classes.to_le_bytes());
     hash.update(request.sigma.numerator.to_le_bytes());
@@ -178,28 +193,12 @@ impl<'a> Job<'a> {
         len: u32,
         mut each: impl FnMut(u32, usize) -> Result<(), CertError>,
     ) -> Result<(), StepError<M::Error>> {
-        let batch = u32::try_from(model.batch().max(1)).unwrap_or(u32::MAX);
         let subject = &self.terms.subject;
-        let mut done = 0;
-        while done < len {
-            let now = batch.min(len - done);
-            for index in 0..now {
-                let sample = u64::from(first) + u64::from(done + index);
-                let place = Place { table: self.terms.table, key: &self.key, domain, sample };
-                let write = |first, codes: &[i16]| model.write(index as usize, first, codes);
-                for_each_tile(&subject.input, &subject.grid, place, write).map_err(StepError::Model)?;
-            }
-            model.run(now as usize).map_err(StepError::Model)?;
-            for index in 0..now {
-                let class = model.class(index as usize);
-                if class >= subject.classes as usize {
-                    return Err(CertError::Class { found: u32::try_from(class).unwrap_or(u32::MAX) }.into());
-                }
-                each(first.wrapping_add(done + index), class)?;
-            }
-            done += now;
-        }
-        Ok(())
+        let write = |model: &mut M, index, sample: u32| {
+            let place = Place { table: self.terms.table, key: &self.key, domain, sample: sample.into() };
+            for_each_tile(&subject.input, &subject.grid, place, |first, codes| model.write(index, first, codes))
+        };
+        classes_of(model, (first, len), subject.classes, write, &mut each)
     }
 
     /// Counts the predictions of the samples `first..first + len`. Ranges may be counted anywhere, by any number of

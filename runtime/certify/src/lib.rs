@@ -83,6 +83,7 @@ mod partition;
 mod radius;
 mod record;
 mod spec;
+pub mod splitting;
 mod state;
 pub mod verify;
 
@@ -96,7 +97,7 @@ pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
 pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
 pub use merkle::{Node, Proof, Tree};
-pub use radius::{Price, closed_ball, covers, open_ball};
+pub use radius::{Price, closed_ball, covers, covers_l0, covers_l1, open_ball};
 pub use record::{Record, record_bytes};
 pub use spec::{CertSpec, Request, Rule};
 pub use state::state_bytes;

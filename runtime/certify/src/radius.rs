@@ -110,3 +110,14 @@ pub fn covers(delta: &[i32], r2: u64) -> bool {
         enough
     })
 }
+
+/// Whether an ℓ1 certificate of so many steps covers a perturbation; exact.
+pub fn covers_l1(delta: &[i32], r1: u32) -> bool {
+    let mut left = r1;
+    delta.iter().all(|d| left.checked_sub(d.unsigned_abs()).map(|rest| left = rest).is_some())
+}
+
+/// Whether an ℓ0 certificate of so many positions covers a perturbation, one entry a position; exact.
+pub fn covers_l0(delta: &[i32], rho: u32) -> bool {
+    delta.iter().filter(|&&d| d != 0).count() as u64 <= u64::from(rho)
+}
