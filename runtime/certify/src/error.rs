@@ -71,8 +71,6 @@ pub enum CertError {
     Template,
     /// Positions to keep: at least 1, fewer than there are; channels that divide the input.
     Positions,
-    /// The code of an ablated element lies in the range of the grid.
-    Ablated,
     /// No outputs, more or fewer than there is memory for, or a number that an output cannot have.
     Output {
         /// Which output, or how many.
@@ -117,9 +115,6 @@ impl fmt::Display for CertError {
             CertError::Template => f.write_str("the template has another length than the input"),
             CertError::Positions => {
                 f.write_str("keep at least 1 position and fewer than there are; channels have to divide the input")
-            }
-            CertError::Ablated => {
-                f.write_str("the code of ablated elements lies in the grid's range; take one outside")
             }
             CertError::Output { found } => write!(f, "output {found}: more or fewer than declared, or out of range"),
             CertError::Threshold => f.write_str("the threshold has to be at least one half and below 1"),

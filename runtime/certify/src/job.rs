@@ -64,6 +64,15 @@ impl Hashes {
         NoiseKey::derive(nonce, &self.model, &self.input, &self.params, &self.table)
     }
 
+    /// Names the job of a nonce in saved states.
+    pub fn binding(&self, nonce: &[u8; 32]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge certify state v1");
+        hash.update(self.commitment());
+        hash.update(nonce);
+        hash.finalize().into()
+    }
+
     /// See [`Terms::commitment`].
     pub fn commitment(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -158,11 +167,7 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// Keys the terms with a nonce, chosen after [`Terms::commitment`] by whoever is to believe the certificate.
     pub fn new(terms: &'a Terms<'a>, nonce: [u8; 32]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"selvedge certify state v1");
-        hash.update(terms.commitment());
-        hash.update(nonce);
-        Job { terms, nonce, key: terms.hashes.key(&nonce), binding: hash.finalize().into() }
+        Job { terms, nonce, key: terms.hashes.key(&nonce), binding: terms.hashes.binding(&nonce) }
     }
 
     /// The terms.

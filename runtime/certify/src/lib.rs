@@ -66,6 +66,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod ablation;
 mod alpha;
 mod bytes;
 mod certifier;
@@ -73,11 +74,13 @@ mod classify;
 mod counts;
 pub mod eprocess;
 mod error;
+mod evaluate;
 mod grid;
 mod job;
 mod judge;
 mod largest;
 mod looks;
+pub mod median;
 mod merkle;
 mod partition;
 mod radius;
@@ -92,6 +95,7 @@ pub use certifier::{Certifier, Progress, Range, Sink, Step};
 pub use classify::Classify;
 pub use counts::Counts;
 pub use error::{CertError, StepError};
+pub use evaluate::{Evaluate, Noisy};
 pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
