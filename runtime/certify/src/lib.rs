@@ -85,6 +85,7 @@ mod merkle;
 mod partition;
 mod radius;
 mod record;
+pub mod segmentation;
 mod spec;
 pub mod splitting;
 mod state;
