@@ -170,6 +170,12 @@ impl<'a> Job<'a> {
         Job { terms, nonce, key: terms.hashes.key(&nonce), binding: terms.hashes.binding(&nonce) }
     }
 
+    /// The same model, input and noise for another procedure, whose request `params` names.
+    pub(crate) fn extended(terms: &'a Terms<'a>, params: [u8; 32], nonce: [u8; 32]) -> Self {
+        let hashes = Hashes { params, ..terms.hashes };
+        Job { terms, nonce, key: hashes.key(&nonce), binding: hashes.binding(&nonce) }
+    }
+
     /// The terms.
     pub fn terms(&self) -> &'a Terms<'a> {
         self.terms

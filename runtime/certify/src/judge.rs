@@ -144,7 +144,8 @@ fn at_look(
     open_ball(now).map(|r2| answer(class, r2, spec))
 }
 
-fn answer(class: usize, r2: u64, spec: &CertSpec<'_>) -> Decision {
+/// A class that is certified, if it reaches the target.
+pub(crate) fn answer(class: usize, r2: u64, spec: &CertSpec<'_>) -> Decision {
     match r2 >= spec.request().target_r2.unwrap_or(0) {
         true => Decision::Certified { class: class as u16, r2 },
         false => Decision::Abstain(Reason::BelowTarget { r2 }),

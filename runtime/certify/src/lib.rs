@@ -72,6 +72,7 @@ mod bytes;
 mod certifier;
 mod classify;
 mod counts;
+pub mod ensembles;
 pub mod eprocess;
 mod error;
 mod evaluate;
@@ -89,6 +90,7 @@ pub mod segmentation;
 mod spec;
 pub mod splitting;
 mod state;
+pub mod update;
 pub mod verify;
 
 pub use alpha::{Account, Alpha};

@@ -43,6 +43,13 @@ impl Price {
         self.steps(sigmas.next_down())
     }
 
+    /// [`Price::radius`] of `1 − rest_upper`, which keeps the digits of a small rest: a number not above
+    /// `σ·(−Φ⁻¹(rest + τ) − Φ⁻¹(½ + τ))`.
+    pub fn radius_of_rest(&self, rest_upper: f64) -> f64 {
+        let sigmas = -normal::quantile_upper((rest_upper + self.tau).next_up()) - self.half();
+        self.steps(sigmas.next_down())
+    }
+
     /// The radius of a lower bound for class A and an upper bound for every other class, in grid steps, rounded down.
     ///
     /// Without a price `σ/2·(Φ⁻¹(pA) − Φ⁻¹(pB))`. With a = Φ⁻¹(pA − τ), b = Φ⁻¹(pB + τ), m = (a + b)/2 the classes
