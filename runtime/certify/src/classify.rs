@@ -1,6 +1,6 @@
 //! What a certifier needs of a model.
 
-use crate::{CertError, StepError};
+use crate::{CertError, Counts, StepError};
 
 /// A deterministic classifier of integer inputs.
 ///
@@ -83,4 +83,19 @@ pub(crate) fn classes_of<M: Classify>(
             Ok(each(sample, class)?)
         },
     )
+}
+
+/// [`classes_of`] that counts.
+pub(crate) fn count_classes<const CLASSES: usize, M: Classify>(
+    model: &mut M,
+    range: (u32, u32),
+    classes: u32,
+    write: impl FnMut(&mut M, usize, u32) -> Result<(), M::Error>,
+) -> Result<Counts<CLASSES>, StepError<M::Error>> {
+    let mut counts = Counts::default();
+    classes_of(model, range, classes, write, |_, class| match counts.add(class) {
+        true => Ok(()),
+        false => Err(CertError::Classes { found: classes }),
+    })?;
+    Ok(counts)
 }

@@ -1,6 +1,6 @@
 //! What is certified: model, input, noise, request, and the key that ties the noise to them.
 
-use crate::classify::classes_of;
+use crate::classify::{classes_of, count_classes};
 use crate::grid::{Place, for_each_tile, hash_grid};
 use crate::{CertError, CertSpec, Classify, Clean, Counts, Grid, Price, Rule, StepError};
 use selvedge_noise::{Domain, NoiseKey, NoiseTable};
@@ -202,14 +202,9 @@ impl<'a> Job<'a> {
         domain: Domain,
         first: u32,
         len: u32,
-        mut each: impl FnMut(u32, usize) -> Result<(), CertError>,
+        each: impl FnMut(u32, usize) -> Result<(), CertError>,
     ) -> Result<(), StepError<M::Error>> {
-        let subject = &self.terms.subject;
-        let write = |model: &mut M, index, sample: u32| {
-            let place = Place { table: self.terms.table, key: &self.key, domain, sample: sample.into() };
-            for_each_tile(&subject.input, &subject.grid, place, |first, codes| model.write(index, first, codes))
-        };
-        classes_of(model, (first, len), subject.classes, write, &mut each)
+        classes_of(model, (first, len), self.terms.subject.classes, self.writer(domain), each)
     }
 
     /// Counts the predictions of the samples `first..first + len`. Ranges may be counted anywhere, by any number of
@@ -224,11 +219,15 @@ impl<'a> Job<'a> {
         first: u32,
         len: u32,
     ) -> Result<Counts<CLASSES>, StepError<M::Error>> {
-        let mut counts = Counts::default();
-        self.for_each(model, domain, first, len, |_, class| match counts.add(class) {
-            true => Ok(()),
-            false => Err(CertError::Classes { found: self.terms.subject.classes }),
-        })?;
-        Ok(counts)
+        count_classes(model, (first, len), self.terms.subject.classes, self.writer(domain))
+    }
+
+    /// Writes the noisy input of a sample to its place in a model's batch.
+    fn writer<M: Classify>(&self, domain: Domain) -> impl FnMut(&mut M, usize, u32) -> Result<(), M::Error> {
+        let subject = &self.terms.subject;
+        move |model, index, sample| {
+            let place = Place { table: self.terms.table, key: &self.key, domain, sample: sample.into() };
+            for_each_tile(&subject.input, &subject.grid, place, |first, codes| model.write(index, first, codes))
+        }
     }
 }

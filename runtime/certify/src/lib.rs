@@ -17,6 +17,9 @@
 //! - [`Terms`], [`Job`]: request, model, input, noise table; then the verifier's nonce.
 //! - [`Certifier`]: draws in any batches, saves and resumes in 56 + 8·classes bytes; [`Decision`].
 //! - [`Record`], [`Tree`], [`verify`]: what a second party gets and checks.
+//! - Other threats and models: [`splitting`] (ℓ1, deterministic), [`ablation`] (ℓ0), [`median`] (numbers),
+//!   [`segmentation`] (all pixels at once), [`ensembles`] (stumps and trees, no samples), [`update`] (a new version
+//!   of a certified model).
 //!
 //! ```
 //! use selvedge_certify::*;

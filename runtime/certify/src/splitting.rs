@@ -17,7 +17,7 @@
 //!
 //! Memory: 4 bytes a class, a tile of 128 bytes, 4 bytes an element for a template that is given.
 
-use crate::classify::classes_of;
+use crate::classify::count_classes;
 use crate::grid::emit;
 use crate::{CertError, Classify, Counts, StepError, Subject, state};
 use selvedge_noise::{Domain, NoiseKey};
@@ -111,14 +111,8 @@ impl<'a> Splitting<'a> {
         if first.checked_add(len).is_none_or(|end| end > self.passes) {
             return Err(CertError::Order.into());
         }
-        let mut counts = Counts::default();
-        let classes = self.subject.classes;
         let write = |model: &mut M, index, pass| self.write(pass, |first, codes| model.write(index, first, codes));
-        classes_of(model, (first, len), classes, write, |_, class| match counts.add(class) {
-            true => Ok(()),
-            false => Err(CertError::Classes { found: classes }),
-        })?;
-        Ok(counts)
+        count_classes(model, (first, len), self.subject.classes, write)
     }
 
     /// Hands on the codes of a pass, tile by tile.

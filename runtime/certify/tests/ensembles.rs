@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Model, Rng, noise, range, rounded_gaussian, sigma};
-use selvedge_certify::ensembles::{Cell, Ensemble, ExactCertificate, Memory, Node, Reach, Smoothing, Stump};
+use selvedge_certify::ensembles::{Cell, Ensemble, ExactCertificate, Memory, Node, Reach, Smoothing, Stump, reach};
 use selvedge_certify::{Alpha, CertError, CertSpec, Clean, Counts, Grid, Job, Request, Rule, Subject, Terms};
 use selvedge_certify::{covers, covers_l1};
 use selvedge_noise::{Domain, NoiseTable};
@@ -257,6 +257,59 @@ fn draws_of_the_same_ensemble_agree_with_what_is_computed() {
         let expected = found.rest * 4000.0;
         assert!((other - expected).abs() < 5.0 * expected.sqrt() + 5.0, "{other} for {expected}");
     }
+}
+
+#[test]
+fn three_classes_by_their_differences_keep_the_leading_one_at_every_covered_shift() {
+    // Oracle: enumeration of the class of the largest of three sums, the first of equal ones.
+    let mut rng = Rng(9);
+    let (mut tried, mut certified) = (0, 0);
+    for round in 0..30 {
+        let noise = [Smoothing::Gaussian(sigma(3, 2)), Smoothing::Uniform { half: 4 }][round % 2];
+        let splits = stumps(&mut rng, 3, 9, 1);
+        let sides: Vec<[[i32; 3]; 2]> =
+            splits.iter().map(|_| [0; 2].map(|_| [0; 3].map(|_| rng.below(9) as i32))).collect();
+        let input: Vec<i16> = (0..3).map(|_| rng.below(8) as i16 - 4).collect();
+        let sum = |class: usize, view: usize| -> i32 {
+            let code = |feature: u32| (view >> (3 * feature) & 7) as i16 - 4;
+            splits.iter().zip(&sides).map(|(s, side)| side[usize::from(code(s.feature) > s.threshold)][class]).sum()
+        };
+        let winner = |view: usize| (0..3).rev().max_by_key(|&class| sum(class, view)).expect("classes");
+        let at = |class: usize, input: &[i16]| {
+            let views: Vec<bool> = (0..512).map(|view| winner(view) == class).collect();
+            exact(&views, noise, input)
+        };
+        for class in 0..3 {
+            let rest = (0..3).filter(|&other| other != class).fold(0.0f64, |rest, other| {
+                let of = |side: &[i32; 3]| side[class] - side[other];
+                let differences =
+                    splits.iter().zip(&sides).map(|(s, [low, high])| Stump { low: of(low), high: of(high), ..*s });
+                let differences: Vec<Stump> = differences.collect();
+                let ensemble = Ensemble::new(&differences, &[], if class < other { -1 } else { 0 }).expect("in order");
+                let needs = ensemble.needs();
+                let (mut scores, mut cells) = (vec![0.0; needs.scores], vec![Cell::default(); needs.cells]);
+                let memory = Memory { scores: &mut scores, cells: &mut cells };
+                let [mass, _] = ensemble.masses(&Clean::I16(&input), &GRID, noise, memory).expect("fits");
+                (rest + mass).next_up()
+            });
+            assert!(1.0 - rest <= at(class, &input) + 1e-12);
+            let Some(found) = reach(noise, rest) else { continue };
+            certified += 1;
+            for delta in shifts(&input) {
+                let covered = match found {
+                    Reach::L2 { r2 } => covers(&delta, r2),
+                    Reach::L1 { r1 } => covers_l1(&delta, r1),
+                };
+                if covered {
+                    let moved: Vec<i16> = input.iter().zip(delta).map(|(x, d)| x + d as i16).collect();
+                    assert!(at(class, &moved) > 0.5, "{input:?} + {delta:?}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    println!("{certified} of 30 certified, {tried} covered shifts, none flips");
+    assert!(certified > 8 && tried > 100, "{certified} {tried}");
 }
 
 #[test]

@@ -144,6 +144,22 @@ fn eight_bits_give_the_features_of_the_paper() {
 }
 
 #[test]
+fn the_public_template_is_the_same_on_every_machine() {
+    // Golden: the codes of pass 0, computed by a second implementation in Python.
+    let mut codes = Vec::new();
+    let mut model = Model::new(12, 1, |view: &[i16]| {
+        codes.push(view.to_vec());
+        0
+    });
+    let subject =
+        Subject { model: [0; 32], classes: 2, input: Clean::U8(&[128; 12]), grid: Grid { low: 0, high: 255, ..GRID } };
+    let splitting = Splitting::new(subject, 441, Template::PUBLIC).expect("fits");
+    SplittingRun::<2>::new(&splitting).expect("fits").step(&mut model, 1).expect("runs");
+    drop(model);
+    assert_eq!(codes, [[127, 182, 85, 113, 158, 127, 127, 127, 127, 127, 80, 74]]);
+}
+
+#[test]
 fn votes_prove_what_the_formula_says() {
     // Oracle: moving r votes from the winner to each other class in turn, by hand.
     let mut rng = Rng(7);

@@ -198,6 +198,28 @@ impl<'a> Ensemble<'a> {
         noise: Smoothing,
         memory: Memory<'_>,
     ) -> Result<Option<ExactCertificate>, CertError> {
+        let mass = self.masses(input, grid, noise, memory)?;
+        let class = usize::from(mass[1] > mass[0]);
+        let rest = mass[1 - class];
+        Ok(reach(noise, rest).map(|reach| ExactCertificate { class: class as u16, rest, reach }))
+    }
+
+    /// Numbers not below the probabilities of class 0 and of class 1 under noise.
+    ///
+    /// For more than two classes: let the parts of an ensemble be the differences of the scores of A and of B, its border 0
+    /// (or −1 where A wins ties), and take its class 0, "B is not beaten"; the sum over all B, with
+    /// [`f64::next_up`] after each addition, bounds from above the probability that A is not the class. [`reach`] does
+    /// the rest.
+    ///
+    /// # Errors
+    /// Those of [`Ensemble::certify`].
+    pub fn masses(
+        &self,
+        input: &Clean<'_>,
+        grid: &Grid,
+        noise: Smoothing,
+        memory: Memory<'_>,
+    ) -> Result<[f64; 2], CertError> {
         let dimensions = input.check(grid)?;
         let last = self.stumps.last().map(|stump| stump.feature);
         let features = self.trees.iter().flat_map(|tree| trees::splits(tree)).chain(last);
@@ -223,17 +245,17 @@ impl<'a> Ensemble<'a> {
             };
             scores.add(Leaves::new(tree).map(boxed))?;
         }
-        // [of class 0, of class 1]
-        let mass = scores.split(self.border);
-        let class = usize::from(mass[1] > mass[0]);
-        let rest = mass[1 - class];
-        let reach = match noise {
-            Smoothing::Gaussian(sigma) => {
-                open_ball(Price::new(sigma, 0.0).radius_of_rest(rest)).map(|r2| Reach::L2 { r2 })
-            }
-            Smoothing::Uniform { half } => law::uniform_reach(half, rest).map(|r1| Reach::L1 { r1 }),
-        };
-        Ok(reach.map(|reach| ExactCertificate { class: class as u16, rest, reach }))
+        Ok(scores.split(self.border))
+    }
+}
+
+/// Where a class keeps more than one half that all others together have at most `rest` of at the input. `None` for
+/// nowhere, and for noise that there is not.
+pub fn reach(noise: Smoothing, rest: f64) -> Option<Reach> {
+    noise.check().ok()?;
+    match noise {
+        Smoothing::Gaussian(sigma) => open_ball(Price::new(sigma, 0.0).radius_of_rest(rest)).map(|r2| Reach::L2 { r2 }),
+        Smoothing::Uniform { half } => law::uniform_reach(half, rest).map(|r1| Reach::L1 { r1 }),
     }
 }
 
