@@ -87,6 +87,26 @@ pub enum CertError {
     },
     /// An episode or step that the request does not have.
     Episode,
+    /// No passes, or more than 2^24.
+    Passes,
+    /// The template has another length than the input.
+    Template,
+    /// Positions to keep: at least 1, fewer than there are; channels that divide the input.
+    Positions,
+    /// No outputs, more or fewer than there is memory for, or a number that an output cannot have.
+    Output {
+        /// Which output, or how many.
+        found: u32,
+    },
+    /// A threshold of a probability outside one half to 1.
+    Threshold,
+    /// A stump, tree or node that breaks the rules of its ensemble.
+    Ensemble {
+        /// Which one.
+        index: u32,
+    },
+    /// The record of the parent is for something else, or proves nothing that an update could use.
+    Parent,
 }
 
 impl fmt::Display for CertError {
@@ -121,6 +141,17 @@ impl fmt::Display for CertError {
             CertError::Return { found } => write!(f, "a return of {found} is below the lowest level"),
             CertError::Episode => f.write_str("episodes (at most 2^30) and steps are those of the request"),
             CertError::Mixing => f.write_str("the robust model's share of a mixture must be above 1/2, at most 1"),
+            CertError::Passes => f.write_str("splitting noise takes 1 to 2^24 passes"),
+            CertError::Template => f.write_str("the template has another length than the input"),
+            CertError::Positions => {
+                f.write_str("keep at least 1 position and fewer than there are; channels have to divide the input")
+            }
+            CertError::Output { found } => write!(f, "output {found}: more or fewer than declared, or out of range"),
+            CertError::Threshold => f.write_str("the threshold has to be at least one half and below 1"),
+            CertError::Ensemble { index } => {
+                write!(f, "entry {index} of the ensemble is out of order, out of range or shares a feature")
+            }
+            CertError::Parent => f.write_str("the parent's record is for something else, or proves nothing"),
         }
     }
 }

@@ -56,6 +56,15 @@ impl Clean<'_> {
         self.len() == 0
     }
 
+    /// An element; 0 for one that there is not.
+    pub(crate) fn at(&self, index: usize) -> i32 {
+        match self {
+            Clean::I8(data) => data.get(index).map_or(0, |&value| value.into()),
+            Clean::U8(data) => data.get(index).map_or(0, |&value| value.into()),
+            Clean::I16(data) => data.get(index).map_or(0, |&value| value.into()),
+        }
+    }
+
     /// Code of the element type in records: 1, 2, 3.
     pub(crate) fn kind(&self) -> u8 {
         match self {
@@ -116,6 +125,14 @@ fn first_outside<T: Copy + Into<i32>>(data: &[T], grid: &Grid) -> Option<u32> {
     data.iter().position(|&value| !range.contains(&value.into())).map(|index| index as u32)
 }
 
+/// Adds a grid to a hash.
+pub(crate) fn hash_grid(hash: &mut Sha256, grid: &Grid) {
+    hash.update(grid.low.to_le_bytes());
+    hash.update(grid.high.to_le_bytes());
+    hash.update(grid.scale.to_bits().to_le_bytes());
+    hash.update(grid.zero.to_le_bytes());
+}
+
 /// One place of the noise stream.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -155,6 +172,23 @@ fn tiles<T: Copy + Into<i32>, E>(
         }
         write(first, codes)?;
         first += clean.len();
+    }
+    Ok(())
+}
+
+/// Hands on `len` codes, made in order, tile by tile with the number of the first one.
+pub(crate) fn emit<E>(
+    len: usize,
+    mut code: impl FnMut(usize) -> i16,
+    mut write: impl FnMut(usize, &[i16]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut tile = [0i16; TILE];
+    let mut first = 0;
+    while first < len {
+        let codes = &mut tile[..TILE.min(len - first)];
+        (first..).zip(codes.iter_mut()).for_each(|(index, to)| *to = code(index));
+        write(first, codes)?;
+        first += codes.len();
     }
     Ok(())
 }

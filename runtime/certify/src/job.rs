@@ -1,6 +1,7 @@
 //! What is certified: model, input, noise, request, and the key that ties the noise to them.
 
-use crate::grid::{Place, for_each_tile};
+use crate::classify::{classes_of, count_classes, in_batches};
+use crate::grid::{Place, for_each_tile, hash_grid};
 use crate::{CertError, CertSpec, Classify, Clean, Counts, Grid, Price, Rule, StepError};
 use selvedge_noise::{Domain, NoiseKey, NoiseTable};
 use sha2::{Digest, Sha256};
@@ -16,6 +17,26 @@ pub struct Subject<'a> {
     pub input: Clean<'a>,
     /// Its grid.
     pub grid: Grid,
+}
+
+impl Subject<'_> {
+    /// The number of elements, if classes, grid and input are possible.
+    pub(crate) fn check(&self) -> Result<u32, CertError> {
+        if self.classes < 2 || self.classes > u32::from(u16::MAX) {
+            return Err(CertError::Classes { found: self.classes });
+        }
+        self.input.check(&self.grid)
+    }
+
+    /// SHA-256 of input, grid and number of classes.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge subject v1");
+        hash.update(self.input.hash());
+        hash_grid(&mut hash, &self.grid);
+        hash.update(self.classes.to_le_bytes());
+        hash.finalize().into()
+    }
 }
 
 /// Model, input, noise and request, before the nonce is known.
@@ -43,6 +64,15 @@ impl Hashes {
         NoiseKey::derive(nonce, &self.model, &self.input, &self.params, &self.table)
     }
 
+    /// Names the job of a nonce in saved states.
+    pub fn binding(&self, nonce: &[u8; 32]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"selvedge certify state v1");
+        hash.update(self.commitment());
+        hash.update(nonce);
+        hash.finalize().into()
+    }
+
     /// See [`Terms::commitment`].
     pub fn commitment(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -64,10 +94,7 @@ impl<'a> Terms<'a> {
         if table.sigma() != spec.request().sigma {
             return Err(CertError::Sigma);
         }
-        if subject.classes < 2 || subject.classes > u32::from(u16::MAX) {
-            return Err(CertError::Classes { found: subject.classes });
-        }
-        let dimensions = subject.input.check(&subject.grid)?;
+        let dimensions = subject.check()?;
         let price = Price::new(table.sigma(), table.tv_price(dimensions));
         spec.answerable(&price)?;
         let params = params_hash(spec, subject.input.kind(), &subject.grid, dimensions, subject.classes);
@@ -110,10 +137,7 @@ pub(crate) fn params_hash(spec: &CertSpec<'_>, kind: u8, grid: &Grid, dimensions
     let mut hash = Sha256::new();
     hash.update(b"selvedge certify params v1");
     hash.update([request.rule.id(), kind]);
-    hash.update(grid.low.to_le_bytes());
-    hash.update(grid.high.to_le_bytes());
-    hash.update(grid.scale.to_bits().to_le_bytes());
-    hash.update(grid.zero.to_le_bytes());
+    hash_grid(&mut hash, grid);
     hash.update(dimensions.to_le_bytes());
     hash.update(classes.to_le_bytes());
     hash.update(request.sigma.numerator.to_le_bytes());
@@ -145,17 +169,20 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// Keys the terms with a nonce, chosen after [`Terms::commitment`] by whoever is to believe the certificate.
     pub fn new(terms: &'a Terms<'a>, nonce: [u8; 32]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"selvedge certify state v1");
-        hash.update(terms.commitment());
-        hash.update(nonce);
-        Job { terms, nonce, own_nonce: false, key: terms.hashes.key(&nonce), binding: hash.finalize().into() }
+        let binding = terms.hashes.binding(&nonce);
+        Job { terms, nonce, own_nonce: false, key: terms.hashes.key(&nonce), binding }
     }
 
     /// The same with a nonce of the prover's own choice, which the record says: whoever reads it knows that the failure
     /// probability holds only if the prover took the first nonce that came.
     pub fn with_own_nonce(terms: &'a Terms<'a>, nonce: [u8; 32]) -> Self {
         Job { own_nonce: true, ..Self::new(terms, nonce) }
+    }
+
+    /// The same model, input and noise for another procedure, whose request `params` names.
+    pub(crate) fn extended(terms: &'a Terms<'a>, params: [u8; 32], nonce: [u8; 32]) -> Self {
+        let hashes = Hashes { params, ..terms.hashes };
+        Job { terms, nonce, own_nonce: false, key: hashes.key(&nonce), binding: hashes.binding(&nonce) }
     }
 
     /// The terms.
@@ -184,15 +211,9 @@ impl<'a> Job<'a> {
         domain: Domain,
         first: u32,
         len: u32,
-        mut each: impl FnMut(u32, usize) -> Result<(), CertError>,
+        each: impl FnMut(u32, usize) -> Result<(), CertError>,
     ) -> Result<(), StepError<M::Error>> {
-        self.for_each_run(model, domain, first, len, |sample, model, index| {
-            let class = model.class(index);
-            if class >= self.terms.subject.classes as usize {
-                return Err(CertError::Class { found: u32::try_from(class).unwrap_or(u32::MAX) }.into());
-            }
-            Ok(each(sample, class)?)
-        })
+        classes_of(model, (first, len), self.terms.subject.classes, self.writer(domain), each)
     }
 
     /// [`Job::for_each`] for whatever a model has to say about an input of a run: it and the input's index in it.
@@ -204,24 +225,16 @@ impl<'a> Job<'a> {
         len: u32,
         mut each: impl FnMut(u32, &M, usize) -> Result<(), StepError<M::Error>>,
     ) -> Result<(), StepError<M::Error>> {
-        let batch = u32::try_from(model.batch().max(1)).unwrap_or(u32::MAX);
-        let subject = &self.terms.subject;
-        let mut done = 0;
-        while done < len {
-            let now = batch.min(len - done);
-            for index in 0..now {
-                let sample = u64::from(first) + u64::from(done + index);
-                let place = Place { table: self.terms.table, key: &self.key, domain, sample };
-                let write = |first, codes: &[i16]| model.write(index as usize, first, codes);
-                for_each_tile(&subject.input, &subject.grid, place, write).map_err(StepError::Model)?;
-            }
-            model.run(now as usize).map_err(StepError::Model)?;
-            for index in 0..now {
-                each(first.wrapping_add(done + index), model, index as usize)?;
-            }
-            done += now;
-        }
-        Ok(())
+        let batch = model.batch();
+        let mut write = self.writer(domain);
+        in_batches(
+            model,
+            batch,
+            (first, len),
+            |model, index, sample| write(model, index, sample).map_err(StepError::Model),
+            |model, now| model.run(now).map_err(StepError::Model),
+            |model, index, sample| each(sample, model, index),
+        )
     }
 
     /// Counts the predictions of the samples `first..first + len`. Ranges may be counted anywhere, by any number of
@@ -236,11 +249,15 @@ impl<'a> Job<'a> {
         first: u32,
         len: u32,
     ) -> Result<Counts<CLASSES>, StepError<M::Error>> {
-        let mut counts = Counts::default();
-        self.for_each(model, domain, first, len, |_, class| match counts.add(class) {
-            true => Ok(()),
-            false => Err(CertError::Classes { found: self.terms.subject.classes }),
-        })?;
-        Ok(counts)
+        count_classes(model, (first, len), self.terms.subject.classes, self.writer(domain))
+    }
+
+    /// Writes the noisy input of a sample to its place in a model's batch.
+    fn writer<M: Classify>(&self, domain: Domain) -> impl FnMut(&mut M, usize, u32) -> Result<(), M::Error> {
+        let subject = &self.terms.subject;
+        move |model, index, sample| {
+            let place = Place { table: self.terms.table, key: &self.key, domain, sample: sample.into() };
+            for_each_tile(&subject.input, &subject.grid, place, |first, codes| model.write(index, first, codes))
+        }
     }
 }

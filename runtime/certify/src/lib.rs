@@ -21,6 +21,9 @@
 //! - [`PolicyRun`]: returns of an agent that sees noisy observations, under attacks spread over an episode.
 //! - [`Dual`]: two halves of an input, each with a classifier of its own. [`Denoised`]: a denoiser before a classifier.
 //!   [`Mixing`]: a mixture with an accurate model that nothing is known about.
+//! - Other threats and models: [`splitting`] (ℓ1, deterministic), [`ablation`] (ℓ0), [`median`] (numbers),
+//!   [`segmentation`] (all pixels at once), [`ensembles`] (stumps and trees, no samples), [`update`] (a new version
+//!   of a certified model).
 //!
 //! ```
 //! use selvedge_certify::*;
@@ -70,6 +73,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod ablation;
 mod alpha;
 mod bytes;
 mod certifier;
@@ -77,22 +81,28 @@ mod classify;
 mod counts;
 mod denoised;
 mod dual;
+pub mod ensembles;
 pub mod eprocess;
 mod error;
+mod evaluate;
 mod grid;
 mod job;
 mod judge;
 mod largest;
 mod looks;
 mod margin;
+pub mod median;
 mod merkle;
 mod mixing;
 mod partition;
 mod policy;
 mod radius;
 mod record;
+pub mod segmentation;
 mod spec;
+pub mod splitting;
 mod state;
+pub mod update;
 pub mod verify;
 
 pub use alpha::{Account, Alpha};
@@ -102,6 +112,7 @@ pub use counts::Counts;
 pub use denoised::{Denoise, Denoised, DenoisedError, denoised_name};
 pub use dual::{Checkerboard, Dual, Half, Side, dual_radius};
 pub use error::{CertError, StepError};
+pub use evaluate::{Evaluate, Noisy};
 pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
@@ -110,7 +121,7 @@ pub use margin::{Bound, MarginRun, Moments, Plan, Simplex, UNIT, margin_state_by
 pub use merkle::{Node, Proof, Tree};
 pub use mixing::Mixing;
 pub use policy::{PolicyJob, PolicyRequest, PolicyRun, PolicyTerms, ReturnBound, policy_state_bytes};
-pub use radius::{Price, closed_ball, covers, open_ball, smoothed_lipschitz};
+pub use radius::{Price, closed_ball, covers, covers_l0, covers_l1, open_ball, smoothed_lipschitz};
 pub use record::{Record, record_bytes};
 pub use spec::{CertSpec, Request, Rule};
 pub use state::state_bytes;

@@ -48,6 +48,13 @@ impl Price {
         self.steps(sigmas.next_down())
     }
 
+    /// [`Price::radius`] of `1 − rest_upper`, which keeps the digits of a small rest: a number not above
+    /// `σ·(−Φ⁻¹(rest + τ) − Φ⁻¹(½ + τ))`.
+    pub fn radius_of_rest(&self, rest_upper: f64) -> f64 {
+        let sigmas = -normal::quantile_upper((rest_upper + self.tau).next_up()) - self.half();
+        self.steps(sigmas.next_down())
+    }
+
     /// The radius of a lower bound for class A and an upper bound for every other class, in grid steps, rounded down.
     ///
     /// Without a price `σ/2·(Φ⁻¹(pA) − Φ⁻¹(pB))`. With a = Φ⁻¹(pA − τ), b = Φ⁻¹(pB + τ), m = (a + b)/2 the classes
@@ -148,4 +155,15 @@ pub fn covers(delta: &[i32], r2: u64) -> bool {
         left = left.saturating_sub(square);
         enough
     })
+}
+
+/// Whether an ℓ1 certificate of so many steps covers a perturbation; exact.
+pub fn covers_l1(delta: &[i32], r1: u32) -> bool {
+    let mut left = r1;
+    delta.iter().all(|d| left.checked_sub(d.unsigned_abs()).map(|rest| left = rest).is_some())
+}
+
+/// Whether an ℓ0 certificate of so many positions covers a perturbation, one entry a position; exact.
+pub fn covers_l0(delta: &[i32], rho: u32) -> bool {
+    delta.iter().filter(|&&d| d != 0).count() as u64 <= u64::from(rho)
 }

@@ -82,7 +82,20 @@ pub struct CertSpec<'t> {
 }
 
 /// Most draws that a request may name.
-const MOST: u32 = 1 << 31;
+pub(crate) const MOST: u32 = 1 << 31;
+
+/// The error for a number of draws that cannot answer: the smallest number that can, if any.
+pub(crate) fn fewest(draws: u32, answers: impl Fn(u32) -> bool) -> CertError {
+    if !answers(MOST) {
+        return CertError::Target;
+    }
+    let (mut below, mut needed) = (draws, MOST);
+    while needed - below > 1 {
+        let middle = below + (needed - below) / 2;
+        if answers(middle) { needed = middle } else { below = middle }
+    }
+    CertError::TooFewSamples { needed }
+}
 
 impl<'t> CertSpec<'t> {
     /// Takes the failure probability; refuses what could never be answered, whatever the model predicts.
@@ -128,19 +141,11 @@ impl<'t> CertSpec<'t> {
         if let Rule::Sequential(table) = self.request.rule {
             return self.answerable_at_looks(table, price);
         }
-        if self.reaches(samples, price) {
-            return Ok(());
+        match self.reaches(samples, price) {
+            true => Ok(()),
+            // More draws that all agree never reach less.
+            false => Err(fewest(samples, |n| self.reaches(n, price))),
         }
-        if !self.reaches(MOST, price) {
-            return Err(CertError::Target);
-        }
-        // More draws that all agree never reach less.
-        let (mut below, mut needed) = (samples, MOST);
-        while needed - below > 1 {
-            let middle = below + (needed - below) / 2;
-            if self.reaches(middle, price) { needed = middle } else { below = middle }
-        }
-        Err(CertError::TooFewSamples { needed })
     }
 
     fn answerable_at_looks(&self, table: &LookTable<'_>, price: &Price) -> Result<(), CertError> {

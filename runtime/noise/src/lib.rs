@@ -4,6 +4,7 @@
 //!   its own place in the stream, so that any order, batch or tile gives the same noise.
 //! - [`NoiseTable`]: the rounded Gaussian `round(N(0, σ²))` on the grid of an integer input, by 64-bit
 //!   thresholds; integers only.
+//! - [`Integers`] and [`Subset`]: uniform integers and random subsets of positions, without bias.
 //! - [`tables`]: such tables, ready made.
 //! - [`normal`], [`binomial`], [`bounds`]: distribution functions and confidence bounds, each rounded to the
 //!   side on which a certificate stays true. Nothing here panics, whatever the arguments.
@@ -27,9 +28,11 @@ mod gaussian;
 pub mod normal;
 mod rng;
 pub mod tables;
+mod uniform;
 
 #[cfg(feature = "build")]
 pub use build::build_table;
 pub use error::NoiseError;
 pub use gaussian::{NoiseTable, Sigma};
 pub use rng::{Domain, NoiseKey};
+pub use uniform::{Integers, Subset};

@@ -3,7 +3,7 @@
 //! ChaCha (Bernstein 2008) with 8 rounds, in its original form: state words 12 and 13 are a 64-bit block counter, 14
 //! and 15 a 64-bit stream number. The stream number is `domain·2^62 + sample`, the block counter `place / 16`, and
 //! `place mod 16` the word in the block. The first word of a coordinate lies at `place = coordinate`, its second word at
-//! `place = 2^35 + coordinate`. Coordinates are below 2^33, so that no place has two uses.
+//! `place = 2^35 + coordinate`, the next one 2^35 on. Coordinates are below 2^33, so that no place has two uses.
 
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
@@ -94,7 +94,13 @@ impl Words<'_> {
     /// The second word of a coordinate; does not move the first words.
     #[cold]
     pub fn second(&self, coordinate: u64) -> u32 {
-        generator(self.key, self.stream, SECOND + u128::from(coordinate)).next_u32()
+        self.later(1, coordinate)
+    }
+
+    /// The word of a coordinate after `number` others; does not move the first words.
+    #[cold]
+    pub fn later(&self, number: u32, coordinate: u64) -> u32 {
+        generator(self.key, self.stream, u128::from(number) * SECOND + u128::from(coordinate)).next_u32()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Models, tables and the reference data that the suites share.
 #![allow(dead_code)]
 
-use selvedge_certify::{Classify, Clean, Grid, Job, Range, Scores, Subject, Terms};
-use selvedge_noise::{Domain, Sigma, build_table};
+use selvedge_certify::{Classify, Clean, Evaluate, Grid, Job, Noisy, Range, Scores, Subject, Terms};
+use selvedge_noise::{Domain, NoiseTable, Sigma, build_table};
 use serde_json::Value;
 use std::convert::Infallible;
 use std::io::Write;
@@ -127,6 +127,57 @@ impl<F: FnMut(&[i16], &mut [i32])> Scores for Scorer<F> {
         scores.copy_from_slice(&self.scores);
         Ok(())
     }
+}
+
+/// A model with several outputs that is a closure.
+pub struct Field<F> {
+    dimensions: usize,
+    batch: usize,
+    input: Vec<i16>,
+    outputs: Vec<Vec<i32>>,
+    f: F,
+}
+
+impl<F: FnMut(&[i16]) -> Vec<i32>> Field<F> {
+    pub fn new(dimensions: usize, batch: usize, f: F) -> Self {
+        Field { dimensions, batch, input: vec![0; dimensions * batch], outputs: vec![vec![]; batch], f }
+    }
+}
+
+impl<F: FnMut(&[i16]) -> Vec<i32>> Evaluate for Field<F> {
+    type Error = Infallible;
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Infallible> {
+        self.input[sample * self.dimensions + first..][..codes.len()].copy_from_slice(codes);
+        Ok(())
+    }
+
+    fn run(&mut self, samples: usize) -> Result<(), Infallible> {
+        for (outputs, input) in self.outputs.iter_mut().zip(self.input.chunks(self.dimensions)).take(samples) {
+            *outputs = (self.f)(input);
+        }
+        self.input.fill(-1);
+        Ok(())
+    }
+
+    fn output(&self, sample: usize, index: usize) -> i32 {
+        self.outputs[sample][index]
+    }
+}
+
+/// A noisy 16-bit input.
+pub fn noisy<'a>(input: &'a [i16], table: &'a NoiseTable<'a>) -> Noisy<'a> {
+    Noisy { model: [3; 32], input: Clean::I16(input), grid: WIDE, table }
+}
+
+/// P(Z = z) of the rounded Gaussian, z from −reach to reach.
+pub fn rounded_gaussian(sigma: f64, reach: i32) -> Vec<f64> {
+    let cdf = |z: f64| 0.5 * libm::erfc(-z / sigma / std::f64::consts::SQRT_2);
+    (-reach..=reach).map(|z| cdf(f64::from(z) + 0.5) - cdf(f64::from(z) - 0.5)).collect()
 }
 
 /// A subject with 16-bit input.
