@@ -127,31 +127,61 @@ impl<'a, const CLASSES: usize, const MAPS: usize> MarginRun<'a, CLASSES, MAPS> {
     /// The model's; nothing of a failed step is counted.
     pub fn step<M: Scores>(&mut self, model: &mut M, most: u32) -> Result<Step, StepError<M::Error>> {
         if let Some(range) = self.next_range(most) {
-            let mut table = self.table;
-            let (mut scores, mut weights) = ([0i32; CLASSES], [0u16; CLASSES]);
-            let (scores, weights) = (&mut scores[..self.len()], &mut weights[..self.len()]);
-            self.job.for_each_run(model, range.domain, range.first, range.len, |_, model, index| {
-                model.scores(index, scores).map_err(StepError::Model)?;
-                match self.plan {
-                    Some(plan) => {
-                        let row = table.first_mut();
-                        row.into_iter().for_each(|row| add(row, self.map(&plan), plan.class, scores, weights));
-                    }
-                    None => {
-                        let rows = table.iter_mut().zip(self.maps).zip(&self.classes);
-                        rows.for_each(|((row, map), &class)| add(row, *map, class, scores, weights));
-                    }
-                }
-                Ok(())
-            })?;
-            self.table = table;
-            match range.domain {
-                Domain::Select => self.selected += range.len,
-                _ => self.drawn += range.len,
-            }
-            self.choose();
+            let part = self.count(model, range)?;
+            self.merge(range, &part)?;
         }
         Ok(self.status())
+    }
+
+    /// Weighs samples of [`MarginRun::next_range`] without adding them: for callers with several threads, who split the
+    /// range, merge the parts with [`MarginPart::merge`] and add them with [`MarginRun::merge`].
+    ///
+    /// # Errors
+    /// The model's.
+    pub fn count<M: Scores>(
+        &self,
+        model: &mut M,
+        range: Range,
+    ) -> Result<MarginPart<CLASSES, MAPS>, StepError<M::Error>> {
+        let table = [[Entry::default(); CLASSES]; MAPS];
+        let (draws, domain, classes, plan) = (range.len, range.domain, self.classes, self.plan);
+        let mut part = MarginPart { draws, domain, classes, plan, table };
+        let (mut scores, mut weights) = ([0i32; CLASSES], [0u16; CLASSES]);
+        let (scores, weights) = (&mut scores[..self.len()], &mut weights[..self.len()]);
+        self.job.for_each_run(model, range.domain, range.first, range.len, |_, model, index| {
+            model.scores(index, scores).map_err(StepError::Model)?;
+            match self.plan {
+                Some(plan) => {
+                    let row = part.table.first_mut();
+                    row.into_iter().for_each(|row| add(row, self.map(&plan), plan.class, scores, weights));
+                }
+                None => {
+                    let rows = part.table.iter_mut().zip(self.maps).zip(&self.classes);
+                    rows.for_each(|((row, map), &class)| add(row, *map, class, scores, weights));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(part)
+    }
+
+    /// Adds the weights of the samples of [`MarginRun::next_range`], or of the first of them.
+    ///
+    /// # Errors
+    /// [`CertError::Order`] for other samples, and parts counted before class or map were chosen.
+    pub fn merge(&mut self, range: Range, part: &MarginPart<CLASSES, MAPS>) -> Result<(), CertError> {
+        let same = (part.draws, part.domain) == (range.len, range.domain);
+        let chosen = (part.classes, part.plan) == (self.classes, self.plan);
+        if self.next_range(range.len) != Some(range) || !same || !chosen {
+            return Err(CertError::Order);
+        }
+        merge(&mut self.table, &part.table);
+        match range.domain {
+            Domain::Select => self.selected += range.len,
+            _ => self.drawn += range.len,
+        }
+        self.choose();
+        Ok(())
     }
 
     /// The samples that come next, at most `most` and at least one. `None` when done.
@@ -294,6 +324,32 @@ impl<'a, const CLASSES: usize, const MAPS: usize> MarginRun<'a, CLASSES, MAPS> {
         let value = sums.value(plan.class.into(), plan.bound, spec.alpha().again(), &mut account);
         let decision = open_ball(radius(value)).map(|r2| answer(plan.class.into(), r2, spec));
         Some((decision.unwrap_or(Decision::Abstain(Reason::UndecidedAtBudget)), account))
+    }
+}
+
+/// Weights of some samples, added up: see [`MarginRun::count`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarginPart<const CLASSES: usize, const MAPS: usize> {
+    draws: u32,
+    domain: Domain,
+    /// What was chosen when they were counted.
+    classes: [u16; MAPS],
+    plan: Option<Plan>,
+    table: [[Entry; CLASSES]; MAPS],
+}
+
+impl<const CLASSES: usize, const MAPS: usize> MarginPart<CLASSES, MAPS> {
+    /// Adds those of other samples of the same range. Order and grouping do not matter.
+    pub fn merge(&mut self, other: &Self) {
+        self.draws = self.draws.saturating_add(other.draws);
+        merge(&mut self.table, &other.table);
+    }
+}
+
+fn merge<const CLASSES: usize, const MAPS: usize>(to: &mut [[Entry; CLASSES]; MAPS], from: &[[Entry; CLASSES]; MAPS]) {
+    for (to, from) in to.iter_mut().flatten().zip(from.iter().flatten()) {
+        to.moments.merge(&from.moments);
+        to.product = to.product.saturating_add(from.product);
     }
 }
 

@@ -41,15 +41,15 @@ pub const fn policy_state_bytes(levels: u32) -> usize {
 ///         let mut seen = [0; 2];
 ///         job.observe(episode, step, &Clean::I8(&[60, -20]), |first, codes| {
 ///             seen[first..][..codes.len()].copy_from_slice(codes);
-///             Ok::<(), StepError<()>>(())
+///             Ok::<(), ()>(())
 ///         })
 ///         .expect("fits");
 ///         points += i32::from(seen[0] > seen[1]);
 ///     }
 ///     run.finish(episode, points)?;
 /// }
-/// // All 9 points at least 9 times in 10, whatever is added to the observations within 13 steps in all.
-/// assert!(run.radius(1, 0.9).expect("done").is_some_and(|r2| r2 >= 13 * 13));
+/// // All 9 points at least 9 times in 10, whatever is added to the observations within 6 grid steps in all.
+/// assert!(run.radius(1, 0.9).expect("done").is_some_and(|r2| r2 >= 6 * 6));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
