@@ -117,7 +117,7 @@ pub use grid::{Clean, Grid};
 pub use job::{Job, Subject, Terms};
 pub use judge::{Decision, Reason};
 pub use looks::{GRID, LookTable, NEVER, SHIPPED, shipped};
-pub use margin::{Bound, MarginRun, Moments, Plan, Simplex, UNIT, margin_state_bytes};
+pub use margin::{Bound, MarginPart, MarginRun, Moments, Plan, Simplex, UNIT, margin_state_bytes};
 pub use merkle::{Node, Proof, Tree};
 pub use mixing::Mixing;
 pub use policy::{PolicyJob, PolicyRequest, PolicyRun, PolicyTerms, ReturnBound, policy_state_bytes};

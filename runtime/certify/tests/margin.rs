@@ -6,10 +6,10 @@ mod common;
 use common::{Rng, Scorer, int, job, noise, real, reference, rows, sigma, subject};
 use selvedge_certify::{
     Alpha, Bound, CertError, CertSpec, Certifier, Classify, Decision, Denoise, Denoised, DenoisedError, MarginRun,
-    Mixing, Moments, Plan, Price, Reason, Request, Rule, Scores, Simplex, Step, StepError, Terms, UNIT, closed_ball,
-    margin_state_bytes, open_ball, smoothed_lipschitz,
+    Mixing, Moments, Plan, Price, Range, Reason, Request, Rule, Scores, Simplex, Step, StepError, Terms, UNIT,
+    closed_ball, margin_state_bytes, open_ball, smoothed_lipschitz,
 };
-use selvedge_noise::{NoiseTable, bounds};
+use selvedge_noise::{Domain, NoiseTable, bounds};
 
 fn weights(map: Simplex, scores: &[i32]) -> Vec<u16> {
     let mut weights = vec![1; scores.len()];
@@ -231,6 +231,29 @@ fn runs_are_the_same_whatever_the_steps_and_interruptions() {
     assert_eq!(run.status(), Step::Done(decision));
     assert_eq!((run.plan(), run.draws()), (whole.plan(), (41, 2000)));
     assert_eq!(run.moments()[..3], whole.moments());
+    // Estimation draws weighed before there was a map for them are no part of the run.
+    let early = MarginRun::<3, 3>::new(&job).expect("fits");
+    let mut late = early.clone();
+    let ahead = Range { domain: Domain::Estimate, first: 0, len: 10 };
+    let ahead = (ahead, early.count(&mut scorer, ahead).expect("runs"));
+    while late.plan().is_none() {
+        late.step(&mut scorer, u32::MAX).expect("runs");
+    }
+    assert_eq!(late.merge(ahead.0, &ahead.1), Err(CertError::Order));
+    // Counted in three parts of every range, in any order.
+    let mut parted = MarginRun::<3, 3>::new(&job).expect("fits");
+    while let Some(all) = parted.next_range(300) {
+        let cut = all.len / 3;
+        let part = |first, len| Range { first: all.first + first, len, ..all };
+        let mut sums = parted.count(&mut scorer, part(2 * cut, all.len - 2 * cut)).expect("runs");
+        for first in [0, cut] {
+            sums.merge(&parted.count(&mut scorer, part(first, cut)).expect("runs"));
+        }
+        assert_eq!(parted.merge(part(1, all.len), &sums), Err(CertError::Order));
+        assert_eq!(parted.merge(part(0, all.len - 1), &sums), Err(CertError::Order));
+        parted.merge(all, &sums).expect("next");
+    }
+    assert_eq!((parted.status(), parted.moments()), (whole.status(), whole.moments()));
     run.save(&mut state).expect("fits");
     assert_eq!(MarginRun::<3, 3>::resume(&job, &state).expect("own state").status(), Step::Done(decision));
 

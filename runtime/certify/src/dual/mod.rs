@@ -24,7 +24,7 @@
 //! about their own classifiers, and are bounds of their own where they are about another class.
 //!
 //! **Memory.** Two runs, 16 bytes for each class in all; each is saved and resumed on its own. No gathered copy of the
-//! input: noise is drawn for the whole input for either half, which costs 10 ns for each element that is not used.
+//! input: noise is drawn for the whole input for either half, and what the other half would get is left out.
 
 mod split;
 

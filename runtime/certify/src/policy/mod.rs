@@ -31,6 +31,8 @@
 
 mod job;
 mod run;
+mod state;
 
 pub use job::{PolicyJob, PolicyRequest, PolicyTerms, ReturnBound};
-pub use run::{PolicyRun, policy_state_bytes};
+pub use run::PolicyRun;
+pub use state::policy_state_bytes;
