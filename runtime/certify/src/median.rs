@@ -58,6 +58,14 @@ pub struct Interval {
 
 /// The ranks, counted from 1, of the draws between which the median of a perturbed input lies, each with failure
 /// probability `alpha`, where `p_high` is not below p̄ (above). `None` where n draws are too few.
+///
+/// ```
+/// use selvedge_certify::{Price, median::ranks};
+/// use selvedge_noise::Sigma;
+/// // A quarter of σ, 1000 draws, 1/1000 each side.
+/// let price = Price::new(Sigma::new(20, 1).expect("not zero"), 1e-13);
+/// assert_eq!(ranks(1000, price.null_probability(25), 0.001), Some((354, 647)));
+/// ```
 pub fn ranks(n: u32, p_high: f64, alpha: f64) -> Option<(u32, u32)> {
     let upper = binomial::min_count(n, p_high, alpha)?;
     Some((n - upper + 1, upper))

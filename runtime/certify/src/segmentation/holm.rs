@@ -13,6 +13,15 @@ pub struct Passed {
 }
 
 /// Holm's rule for the hypotheses "at most `threshold`", each with so many votes of `n`.
+///
+/// ```
+/// use selvedge_certify::{Alpha, segmentation::holm};
+/// let alpha = Alpha::ratio(1, 1000)?;
+/// // Of 100 votes, 90 are needed at 1/3 of α; once 95 has passed, 89 at 1/2, and no fewer at all of it.
+/// let passed = holm([95, 75, 89].into_iter(), 100, 0.75, &alpha);
+/// assert_eq!((passed.least, passed.pixels), (89, 2));
+/// # Ok::<(), selvedge_certify::CertError>(())
+/// ```
 pub fn holm(votes: impl ExactSizeIterator<Item = u32> + Clone, n: u32, threshold: f64, alpha: &Alpha) -> Passed {
     let mut passed = Passed { least: u32::MAX, pixels: 0 };
     let all = votes.len() as u64;
