@@ -58,6 +58,14 @@ pub struct Interval {
 
 /// The ranks, counted from 1, of the draws between which the median of a perturbed input lies, each with failure
 /// probability `alpha`, where `p_high` is not below p̄ (above). `None` where n draws are too few.
+///
+/// ```
+/// use selvedge_certify::{Price, median::ranks};
+/// use selvedge_noise::Sigma;
+/// // A quarter of σ, 1000 draws, 1/1000 each side.
+/// let price = Price::new(Sigma::new(20, 1).expect("not zero"), 1e-13);
+/// assert_eq!(ranks(1000, price.null_probability(25), 0.001), Some((354, 647)));
+/// ```
 pub fn ranks(n: u32, p_high: f64, alpha: f64) -> Option<(u32, u32)> {
     let upper = binomial::min_count(n, p_high, alpha)?;
     Some((n - upper + 1, upper))
@@ -102,6 +110,48 @@ impl<'a> Median<'a> {
         self.hashes.commitment()
     }
 
+    /// Adds the samples `first..first + len` to histograms: for callers that count with several threads, and merge.
+    ///
+    /// # Errors
+    /// The model's; [`CertError::Output`] for a number that is no int8 code; [`CertError::Order`] for samples that there
+    /// are not.
+    pub fn count_range<M: Evaluate>(
+        &self,
+        model: &mut M,
+        nonce: &[u8; 32],
+        (first, len): (u32, u32),
+        histograms: &mut [Histogram],
+    ) -> Result<(), StepError<M::Error>> {
+        if first.checked_add(len).is_none_or(|end| end > self.request.samples) {
+            return Err(CertError::Order.into());
+        }
+        self.count(model, &self.hashes.key(nonce), (first, len), histograms, || ())
+    }
+
+    fn count<M: Evaluate>(
+        &self,
+        model: &mut M,
+        key: &NoiseKey,
+        range: (u32, u32),
+        histograms: &mut [Histogram],
+        mut counted: impl FnMut(),
+    ) -> Result<(), StepError<M::Error>> {
+        self.noisy.for_each(model, key, Domain::Estimate, range, |model, index| {
+            // First all, then any: a sample counts for every output or for none.
+            for output in 0..histograms.len() {
+                i8::try_from(model.output(index, output)).map_err(|_| CertError::Output { found: output as u32 })?;
+            }
+            for (output, histogram) in histograms.iter_mut().enumerate() {
+                let code = model.output(index, output).clamp(-128, 127);
+                if let Some(count) = histogram.get_mut((code + 128) as usize) {
+                    *count = count.saturating_add(1);
+                }
+            }
+            counted();
+            Ok(())
+        })
+    }
+
     /// Ranks of the draws that are the ends of every interval, counted from 1.
     pub fn ranks(&self) -> (u32, u32) {
         self.ranks
@@ -137,7 +187,6 @@ impl<'a, 'm> MedianRun<'a, 'm> {
         if memory.len() as u64 != u64::from(needed) {
             return Err(CertError::Buffer { needed });
         }
-        let total = |histogram: &Histogram| histogram.iter().map(|&count| u64::from(count)).sum::<u64>();
         let drawn = memory.first().map_or(0, total).min(u64::from(median.request.samples));
         match memory.iter().position(|histogram| total(histogram) != drawn) {
             Some(found) => Err(CertError::Output { found: found as u32 }),
@@ -151,26 +200,34 @@ impl<'a, 'm> MedianRun<'a, 'm> {
     /// Draws at most `most` samples, at least one; `true` when all are drawn.
     ///
     /// # Errors
-    /// The model's; [`CertError::Output`] for a number that is no int8 code. Samples before it are counted.
+    /// Those of [`Median::count_range`]. Samples before it are counted.
     pub fn step<M: Evaluate>(&mut self, model: &mut M, most: u32) -> Result<bool, StepError<M::Error>> {
         let len = most.max(1).min(self.median.request.samples.saturating_sub(self.drawn));
-        let (histograms, drawn) = (&mut *self.histograms, &mut self.drawn);
-        let range = (*drawn, len);
-        self.median.noisy.for_each(model, &self.key, Domain::Estimate, range, |model, index| {
-            // First all, then any: a sample counts for every output or for none.
-            for output in 0..histograms.len() {
-                i8::try_from(model.output(index, output)).map_err(|_| CertError::Output { found: output as u32 })?;
-            }
-            for (output, histogram) in histograms.iter_mut().enumerate() {
-                let code = model.output(index, output).clamp(-128, 127);
-                if let Some(count) = histogram.get_mut((code + 128) as usize) {
-                    *count += 1;
-                }
-            }
-            *drawn += 1;
-            Ok(())
-        })?;
+        let range = (self.drawn, len);
+        let (median, drawn) = (self.median, &mut self.drawn);
+        median.count(model, &self.key, range, self.histograms, || *drawn += 1)?;
         Ok(self.drawn == self.median.request.samples)
+    }
+
+    /// Adds the histograms of the samples `first..first + len`, which have to be the next ones.
+    ///
+    /// # Errors
+    /// [`CertError::Order`] for other samples, or more than there are; [`CertError::Buffer`]; [`CertError::Output`] with
+    /// the first histogram that does not hold as many.
+    pub fn merge(&mut self, (first, len): (u32, u32), counts: &[Histogram]) -> Result<(), CertError> {
+        if first != self.drawn || len > self.median.request.samples - self.drawn {
+            return Err(CertError::Order);
+        }
+        if counts.len() != self.histograms.len() {
+            return Err(CertError::Buffer { needed: self.median.request.outputs });
+        }
+        if let Some(found) = counts.iter().position(|histogram| total(histogram) != u64::from(len)) {
+            return Err(CertError::Output { found: found as u32 });
+        }
+        let pairs = self.histograms.iter_mut().zip(counts).flat_map(|(to, from)| to.iter_mut().zip(from));
+        pairs.for_each(|(to, from)| *to += from);
+        self.drawn += len;
+        Ok(())
     }
 
     /// Draws so far.
@@ -199,6 +256,11 @@ impl<'a, 'm> MedianRun<'a, 'm> {
         }
         account
     }
+}
+
+/// Draws of a histogram.
+fn total(histogram: &Histogram) -> u64 {
+    histogram.iter().map(|&count| u64::from(count)).sum()
 }
 
 /// The code of a rank, counted from 1.

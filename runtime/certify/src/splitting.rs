@@ -241,6 +241,12 @@ impl<'a, const CLASSES: usize> SplittingRun<'a, CLASSES> {
 }
 
 /// What the votes of all passes prove. `None` for no votes.
+///
+/// ```
+/// use selvedge_certify::splitting::{L1Certificate, certificate};
+/// // 441 passes: 200 for class 0, 241 for class 1, which loses ties.
+/// assert_eq!(certificate(&[200, 241, 0]), Some(L1Certificate { class: 1, r1: 20 }));
+/// ```
 pub fn certificate(votes: &[u32]) -> Option<L1Certificate> {
     let (mut class, mut most) = (0, *votes.first()?);
     for (other, &count) in votes.iter().enumerate() {

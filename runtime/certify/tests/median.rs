@@ -142,6 +142,19 @@ fn any_steps_and_interruptions_give_the_same_intervals() {
         }
     }
     assert_eq!(one, other);
+    // Two halves, counted apart.
+    let mut run = MedianRun::new(&median, [1; 32], &mut other).expect("fits");
+    for range in [(0, 90), (90, 110)] {
+        let mut part: [Histogram; 3] = [[0; 256]; 3];
+        median.count_range(&mut Field::new(100, 5, f), &[1; 32], range, &mut part).expect("runs");
+        assert_eq!(run.merge((range.0 + 1, range.1), &part), Err(CertError::Order));
+        assert_eq!(run.merge((range.0, range.1 - 1), &part), Err(CertError::Output { found: 0 }));
+        assert_eq!(run.merge(range, &part[..2]), Err(CertError::Buffer { needed: 3 }));
+        assert_eq!(run.merge(range, &part), Ok(()));
+    }
+    assert_eq!(run.merge((200, 1), &[[0; 256]; 3]), Err(CertError::Order));
+    assert_eq!((0..4).map(|output| run.interval(output)).collect::<Vec<_>>(), want);
+    assert!(median.count_range(&mut Field::new(100, 5, f), &[1; 32], (199, 2), &mut other).is_err());
     // A number that is no code counts for no output.
     let mut run = MedianRun::new(&median, [1; 32], &mut other).expect("fits");
     let bad = run.step(&mut Field::new(100, 4, |_: &[i16]| vec![0, 0, 128]), 4);

@@ -193,6 +193,24 @@ fn any_steps_and_interruptions_give_the_same_labels() {
     }
     let finished = SegmentationRun::resume(&plan, [1; 32], &mut other, (20, 300)).expect("fits");
     assert_eq!(finished.label(2), Some(2));
+    // The test in two halves, counted apart.
+    let mut third = [Pixel::default(); 40];
+    let mut run = SegmentationRun::new(&plan, [1; 32], &mut third).expect("fits");
+    let mut part = [Pixel::default(); 40];
+    assert!(!run.ballot(&mut part));
+    assert_eq!(run.merge((0, 10), &part), Err(CertError::Order));
+    run.step(&mut Field::new(40, 3, f), 20).expect("runs");
+    for range in [(0, 100), (100, 200)] {
+        assert!(run.ballot(&mut part) && !run.ballot(&mut part[1..]));
+        plan.count_range(&mut Field::new(40, 9, f), &[1; 32], range, &mut part).expect("runs");
+        assert_eq!(run.merge((range.0 + 1, range.1), &part), Err(CertError::Order));
+        assert_eq!(run.merge((range.0, 1), &part), Err(CertError::Output { found: 0 }));
+        assert_eq!(run.merge(range, &part[1..]), Err(CertError::Buffer { needed: 40 }));
+        assert_eq!(run.merge(range, &part), Ok(()));
+    }
+    assert_eq!((0..41).map(|pixel| run.label(pixel)).collect::<Vec<_>>(), want);
+    assert_eq!(run.merge((300, 1), &part), Err(CertError::Order));
+    assert!(plan.count_range(&mut Field::new(40, 9, f), &[1; 32], (0, 301), &mut part).is_err());
     // A label that there is not counts for no pixel.
     let mut run = SegmentationRun::new(&plan, [1; 32], &mut other).expect("fits");
     let bad = run.step(&mut Field::new(40, 4, |_: &[i16]| [vec![1; 39], vec![3]].concat()), 4);

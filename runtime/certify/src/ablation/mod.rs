@@ -132,6 +132,12 @@ impl<'a> Ablation<'a> {
 }
 
 /// The most changed positions that a lower bound for the class's probability certifies. `None` for no class.
+///
+/// ```
+/// use selvedge_certify::ablation::largest;
+/// // 75 of 3072 positions kept: 10 of them may be changed where p̲ is 0.72.
+/// assert_eq!(largest(3072, 75, 0.72), Some(10));
+/// ```
 pub fn largest(positions: u32, keep: u32, p_lower: f64) -> Option<u32> {
     let certified = |rho| (p_lower - bounds::ablation(positions, keep, rho)).next_down() > 0.5;
     if !certified(0) {

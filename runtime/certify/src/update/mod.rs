@@ -60,6 +60,15 @@ pub struct Update<'a> {
 }
 
 /// A number not above `p_lower` less the upper bound for losses.
+///
+/// ```
+/// use selvedge_certify::{Price, update::carried};
+/// use selvedge_noise::{Sigma, binomial};
+/// // 99,000 of 100,000 draws, then 1000 pairs without a loss: 2.29σ becomes 2.08σ.
+/// let p_lower = binomial::lower_bound(99_000, 100_000, 0.0005);
+/// let price = Price::new(Sigma::new(100, 1).expect("not zero"), 0.0);
+/// assert_eq!(price.radius(carried(p_lower, 0, 1000, 0.0005)).floor(), 208.0);
+/// ```
 pub fn carried(p_lower: f64, lost: u32, pairs: u32, alpha: f64) -> f64 {
     (p_lower - binomial::upper_bound(lost, pairs, alpha)).next_down()
 }

@@ -20,9 +20,14 @@
 //!
 //! **α**: all of it, once, divided by Holm's rule. Memory: 8 bytes a pixel, from the caller.
 
+mod holm;
+mod run;
+
 use crate::job::Hashes;
 use crate::spec::{MOST, fewest};
-use crate::{Account, Alpha, CertError, Evaluate, Noisy, StepError, closed_ball};
+use crate::{Alpha, CertError, Evaluate, Noisy, StepError, closed_ball};
+pub use holm::{Passed, holm};
+pub use run::SegmentationRun;
 use selvedge_noise::{Domain, NoiseKey, binomial};
 use sha2::{Digest, Sha256};
 
@@ -121,98 +126,38 @@ impl<'a> Segmentation<'a> {
     pub fn r2(&self) -> u64 {
         self.r2
     }
-}
 
-/// What Holm's rule lets pass: those with at least `least` votes, so many pixels. `least` is above `n` for none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// Votes that are needed.
-    pub least: u32,
-    /// Pixels that have them.
-    pub pixels: u32,
-}
-
-/// Holm's rule for the hypotheses "at most `threshold`", each with so many votes of `n`.
-pub fn holm(votes: impl ExactSizeIterator<Item = u32> + Clone, n: u32, threshold: f64, alpha: &Alpha) -> Passed {
-    let mut passed = Passed { least: u32::MAX, pixels: 0 };
-    let all = votes.len() as u64;
-    while u64::from(passed.pixels) < all {
-        let share = alpha.units() / (all - u64::from(passed.pixels));
-        let share = Alpha::from_units(share).map_or(0.0, |share| share.lower());
-        let Some(least) = binomial::min_count(n, threshold, share) else { break };
-        let pixels = votes.clone().filter(|&votes| votes >= least).count() as u32;
-        if pixels == passed.pixels {
-            break;
-        }
-        passed = Passed { least, pixels };
-    }
-    passed
-}
-
-/// A run: one label and one counter a pixel.
-#[derive(Debug)]
-pub struct SegmentationRun<'a, 'm> {
-    segmentation: &'a Segmentation<'a>,
-    key: NoiseKey,
-    pixels: &'m mut [Pixel],
-    selected: u32,
-    drawn: u32,
-    passed: Option<Passed>,
-}
-
-impl<'a, 'm> SegmentationRun<'a, 'm> {
-    /// A run at its beginning, with a nonce chosen after [`Segmentation::commitment`]. Clears the memory.
+    /// Adds the votes of the test draws `first..first + len` to pixels with the labels of a run
+    /// ([`SegmentationRun::ballot`]): for callers that count with several threads, and merge.
     ///
     /// # Errors
-    /// [`CertError::Buffer`] with the number of pixels, where the memory is for another.
-    pub fn new(plan: &'a Segmentation<'a>, nonce: [u8; 32], memory: &'m mut [Pixel]) -> Result<Self, CertError> {
-        memory.fill(Pixel::default());
-        Self::resume(plan, nonce, memory, (0, 0))
+    /// The model's; [`CertError::Output`] for a label that there is not; [`CertError::Order`] for draws that there are
+    /// not.
+    pub fn count_range<M: Evaluate>(
+        &self,
+        model: &mut M,
+        nonce: &[u8; 32],
+        (first, len): (u32, u32),
+        pixels: &mut [Pixel],
+    ) -> Result<(), StepError<M::Error>> {
+        if first.checked_add(len).is_none_or(|end| end > self.request.samples) {
+            return Err(CertError::Order.into());
+        }
+        self.count(model, &self.hashes.key(nonce), Domain::Estimate, (first, len), pixels, || ())
     }
 
-    /// Goes on with the pixels of the same plan and nonce after so many draws of selection and test
-    /// ([`SegmentationRun::drawn`]).
-    ///
-    /// # Errors
-    /// [`CertError::Buffer`]; [`CertError::Order`] for draws that there cannot be; [`CertError::Output`] with a pixel that
-    /// has more votes than draws, or a label that there is not.
-    pub fn resume(
-        plan: &'a Segmentation<'a>,
-        nonce: [u8; 32],
-        memory: &'m mut [Pixel],
-        (selected, drawn): (u32, u32),
-    ) -> Result<Self, CertError> {
-        let SegmentationRequest { pixels: needed, labels, selection, samples, .. } = plan.request;
-        if memory.len() as u64 != u64::from(needed) {
-            return Err(CertError::Buffer { needed });
-        }
-        if selected > selection || drawn > samples || (drawn > 0 && selected < selection) {
-            return Err(CertError::Order);
-        }
-        let most = if selected < selection { selected } else { drawn };
-        if let Some(found) = memory.iter().position(|p| p.votes > most || u32::from(p.label) >= labels) {
-            return Err(CertError::Output { found: found as u32 });
-        }
-        let key = plan.hashes.key(&nonce);
-        let mut this = SegmentationRun { segmentation: plan, key, pixels: memory, selected, drawn, passed: None };
-        this.settle();
-        Ok(this)
-    }
-
-    /// Draws at most `most` samples, at least one, and returns what passed after the last one.
-    ///
-    /// # Errors
-    /// The model's; [`CertError::Output`] for a label that there is not. Samples before it are counted.
-    pub fn step<M: Evaluate>(&mut self, model: &mut M, most: u32) -> Result<Option<Passed>, StepError<M::Error>> {
-        let SegmentationRequest { labels, selection, samples, .. } = self.segmentation.request;
-        let selecting = self.selected < selection;
-        let (domain, counter, end) = match selecting {
-            true => (Domain::Select, &mut self.selected, selection),
-            false => (Domain::Estimate, &mut self.drawn, samples),
-        };
-        let range = (*counter, most.max(1).min(end.saturating_sub(*counter)));
-        let pixels = &mut *self.pixels;
-        self.segmentation.noisy.for_each(model, &self.key, domain, range, |model, index| {
+    /// Votes for the labels of the pixels; in the selection, labels that have no votes left are replaced.
+    fn count<M: Evaluate>(
+        &self,
+        model: &mut M,
+        key: &NoiseKey,
+        domain: Domain,
+        range: (u32, u32),
+        pixels: &mut [Pixel],
+        mut counted: impl FnMut(),
+    ) -> Result<(), StepError<M::Error>> {
+        let (labels, selecting) = (self.request.labels, domain == Domain::Select);
+        self.noisy.for_each(model, key, domain, range, |model, index| {
             let label_of = |pixel| u16::try_from(model.output(index, pixel)).ok().filter(|&l| u32::from(l) < labels);
             // First all, then any: a sample counts for every pixel or for none.
             if let Some(found) = (0..pixels.len()).find(|&pixel| label_of(pixel).is_none()) {
@@ -221,49 +166,14 @@ impl<'a, 'm> SegmentationRun<'a, 'm> {
             for (place, pixel) in pixels.iter_mut().enumerate() {
                 let label = label_of(place).unwrap_or(0);
                 match (selecting, label == pixel.label) {
-                    (_, true) => pixel.votes += 1,
+                    (_, true) => pixel.votes = pixel.votes.saturating_add(1),
                     (true, false) if pixel.votes == 0 => *pixel = Pixel { label, votes: 1 },
                     (true, false) => pixel.votes -= 1,
                     (false, false) => {}
                 }
             }
-            *counter += 1;
+            counted();
             Ok(())
-        })?;
-        if selecting && self.selected == selection {
-            self.pixels.iter_mut().for_each(|pixel| pixel.votes = 0);
-        }
-        self.settle();
-        Ok(self.passed)
-    }
-
-    fn settle(&mut self) {
-        let Segmentation { alpha, request, threshold, .. } = self.segmentation;
-        if self.passed.is_none() && self.selected == request.selection && self.drawn == request.samples {
-            self.passed = Some(holm(self.pixels.iter().map(|pixel| pixel.votes), request.samples, *threshold, alpha));
-        }
-    }
-
-    /// Draws of selection and test so far.
-    pub fn drawn(&self) -> (u32, u32) {
-        (self.selected, self.drawn)
-    }
-
-    /// What passed, once all samples are drawn.
-    pub fn passed(&self) -> Option<Passed> {
-        self.passed
-    }
-
-    /// The label of a pixel that passed; `None` for one that abstains, and before the end.
-    pub fn label(&self, pixel: usize) -> Option<u16> {
-        let least = self.passed?.least;
-        self.pixels.get(pixel).filter(|pixel| pixel.votes >= least).map(|pixel| pixel.label)
-    }
-
-    /// What all tests cost together.
-    pub fn account(&self) -> Account {
-        let mut account = Account::open(&self.segmentation.alpha);
-        let _ = account.spend(self.segmentation.alpha.again());
-        account
+        })
     }
 }
