@@ -1,6 +1,6 @@
 //! A session as the classifier that randomized smoothing smooths.
 
-use selvedge_certify::Classify;
+use selvedge_certify::{Classify, Evaluate, Scores};
 use selvedge_core::{DType, Error, ErrorKind};
 use selvedge_exec::Session;
 
@@ -92,14 +92,11 @@ impl<'s, 'a> SessionClassifier<'s, 'a> {
     }
 }
 
-impl Classify for SessionClassifier<'_, '_> {
-    type Error = Error;
+/// f32 scores of one are this many integer ones.
+const SCORE_STEPS: f32 = 65_536.0;
 
-    fn batch(&self) -> usize {
-        self.batch
-    }
-
-    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Error> {
+impl SessionClassifier<'_, '_> {
+    fn put(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Error> {
         let input = self.session.input(0)?;
         let (dtype, elements) = (input.dtype(), input.elements());
         let each = elements / self.batch;
@@ -125,7 +122,7 @@ impl Classify for SessionClassifier<'_, '_> {
         Ok(())
     }
 
-    fn run(&mut self, samples: usize) -> Result<(), Error> {
+    fn go(&mut self, samples: usize) -> Result<(), Error> {
         if samples < self.batch {
             // What the last run left there need not be numbers.
             let input = self.session.input(0)?.into_bytes();
@@ -135,9 +132,75 @@ impl Classify for SessionClassifier<'_, '_> {
         self.session.run()
     }
 
+    /// Element `index` of a result as an integer: codes as they are, real numbers in steps of 2^−16 (NaN: 0).
+    fn integer(&self, sample: usize, index: usize) -> Option<i32> {
+        let output = self.session.output(0).ok()?;
+        let each = output.elements() / self.batch;
+        let at = sample.checked_mul(each)?.checked_add(index).filter(|_| index < each)?;
+        match output.dtype() {
+            DType::I8 => output.as_i8().ok()?.get(at).map(|&x| x.into()),
+            DType::U8 => output.as_u8().ok()?.get(at).map(|&x| x.into()),
+            DType::I32 => output.as_i32().ok()?.get(at).copied(),
+            DType::F32 => output.as_f32().ok()?.get(at).map(|&x| (x * SCORE_STEPS) as i32),
+            _ => None,
+        }
+    }
+}
+
+impl Classify for SessionClassifier<'_, '_> {
+    type Error = Error;
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Error> {
+        self.put(sample, first, codes)
+    }
+
+    fn run(&mut self, samples: usize) -> Result<(), Error> {
+        self.go(samples)
+    }
+
     fn class(&self, sample: usize) -> usize {
         let Ok(scores) = self.session.output(0) else { return usize::MAX };
         let each = scores.elements() / self.batch;
         scores.argmax_of(sample * each, each)
+    }
+}
+
+/// Scores are codes of an integer output; of an f32 output steps of 2^−16, so that `Simplex::Softmax` with a unit of 65536
+/// is the softmax of logits.
+impl Scores for SessionClassifier<'_, '_> {
+    fn scores(&self, sample: usize, scores: &mut [i32]) -> Result<(), Error> {
+        let each = self.session.output(0)?.elements() / self.batch;
+        if scores.len() != each {
+            return Err(Error::new(ErrorKind::WrongLength).with(each));
+        }
+        for (index, score) in scores.iter_mut().enumerate() {
+            *score = self.integer(sample, index).ok_or(Error::from(ErrorKind::WrongType))?;
+        }
+        Ok(())
+    }
+}
+
+/// Outputs like scores: codes, or steps of 2^−16.
+impl Evaluate for SessionClassifier<'_, '_> {
+    type Error = Error;
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Error> {
+        self.put(sample, first, codes)
+    }
+
+    fn run(&mut self, samples: usize) -> Result<(), Error> {
+        self.go(samples)
+    }
+
+    fn output(&self, sample: usize, index: usize) -> i32 {
+        self.integer(sample, index).unwrap_or(i32::MIN)
     }
 }

@@ -26,7 +26,7 @@ impl<'s, 'a, 'c, 'b> DenoisedClassifier<'s, 'a, 'c, 'b> {
         if (output.dtype(), output.quantization()) != (input.dtype(), input.quantization()) {
             return Err(ErrorKind::WrongType.into());
         }
-        if output.elements() != input.elements() || !scores.is_multiple_of(denoiser.batch()) {
+        if output.elements() != input.elements() || !scores.is_multiple_of(Classify::batch(&denoiser)) {
             return Err(Error::new(ErrorKind::WrongLength).with(input.elements()));
         }
         Ok(DenoisedClassifier { denoiser, classifier })
@@ -37,15 +37,15 @@ impl Classify for DenoisedClassifier<'_, '_, '_, '_> {
     type Error = Error;
 
     fn batch(&self) -> usize {
-        self.denoiser.batch()
+        Classify::batch(&self.denoiser)
     }
 
     fn write(&mut self, sample: usize, first: usize, codes: &[i16]) -> Result<(), Error> {
-        self.denoiser.write(sample, first, codes)
+        Classify::write(&mut self.denoiser, sample, first, codes)
     }
 
     fn run(&mut self, samples: usize) -> Result<(), Error> {
-        self.denoiser.run(samples)?;
+        Classify::run(&mut self.denoiser, samples)?;
         let clean = self.denoiser.session().output(0)?;
         self.classifier.input(0)?.copy_from_bytes(clean.bytes())?;
         self.classifier.run()
@@ -53,7 +53,7 @@ impl Classify for DenoisedClassifier<'_, '_, '_, '_> {
 
     fn class(&self, sample: usize) -> usize {
         let Ok(scores) = self.classifier.output(0) else { return usize::MAX };
-        let each = scores.elements() / self.batch();
+        let each = scores.elements() / Classify::batch(self);
         scores.argmax_of(sample * each, each)
     }
 }
