@@ -1,6 +1,7 @@
 //! `selvedge demo`: the whole story on the digit classifier of the zoo.
 
 use crate::commands::compile::compile_with_progress;
+use crate::commands::demo_certificate;
 use crate::error::Failure;
 use crate::progress;
 use crate::table::{render, thousands};
@@ -77,6 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         writeln!(out, "\ntest image {index}: int8 says {prediction}, it is {} ({verdict})", labels[index])?;
         out.write_all(digits::ascii(&test.image(index)).as_bytes())?;
     }
+    demo_certificate::run(&mut out)?;
     writeln!(
         out,
         "\ndone in {:.1} s; next: selvedge compile YOUR.onnx -o YOUR.slvg --calibration INPUTS.npz",

@@ -5,6 +5,7 @@ pub mod certify;
 pub mod compare;
 pub mod compile;
 pub mod demo;
+mod demo_certificate;
 pub mod factorize;
 pub mod inspect;
 pub mod low_bit;
