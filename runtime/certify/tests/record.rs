@@ -5,8 +5,8 @@ mod common;
 use common::{Model, Rng, job, noise, sigma, subject};
 use selvedge_certify::verify::{self, CheckError, Claim, VerifyError};
 use selvedge_certify::{
-    Alpha, CertError, CertSpec, Certifier, Counts, Decision, Proof, Reason, Record, Request, Rule, Sink, Step, Subject,
-    Terms, Tree, record_bytes, shipped,
+    Alpha, CertError, CertSpec, Certifier, Counts, Decision, Job, Proof, Reason, Record, Request, Rule, Sink, Step,
+    Subject, Terms, Tree, record_bytes, shipped,
 };
 use selvedge_noise::{Domain, NoiseTable};
 use sha2::{Digest, Sha256};
@@ -229,6 +229,20 @@ fn claims_of_the_verifier_bind() {
     let arithmetic = |record: &Record<4>, claim: &Claim| verify::arithmetic(record, claim, &table, None);
     let nonce = Claim { nonce: [1; 32], ..honest_claim };
     assert_eq!(arithmetic(&record, &nonce), Err(VerifyError::Nonce));
+    // A nonce of the prover's own is marked, and passes for those alone who say that they know.
+    let own = Record { own_nonce: true, ..record.clone() };
+    assert_eq!(arithmetic(&own, &honest_claim), Err(VerifyError::Nonce));
+    let knows = Claim { own_nonce: true, ..honest_claim };
+    assert_eq!(arithmetic(&own, &knows), Ok(()));
+    assert_eq!(arithmetic(&record, &knows), Err(VerifyError::Nonce));
+    let (mut with, mut without) = (vec![0; record_bytes(3)], vec![0; record_bytes(3)]);
+    own.encode(&mut with).expect("fits");
+    record.encode(&mut without).expect("fits");
+    assert_ne!(with, without);
+    assert_eq!(Record::<4>::parse(&with), Ok(own));
+    let prover = Job::with_own_nonce(&terms, [NONCE; 32]);
+    let run = Certifier::<4>::new(&prover).expect("fits");
+    assert!(run.record(None).expect("no tree").own_nonce);
     for lie in [
         Record { model: [0; 32], ..record.clone() },
         Record { input: [0; 32], ..record.clone() },
