@@ -67,8 +67,11 @@ def forward(parameters, x, statistics=None):
     return x.mean((2, 3)) @ parameters["fc.weight"].T + parameters["fc.bias"], used
 
 
-def to_onnx(parameters, statistics):
-    """The graph with BatchNormalization left unfolded: image [N,1,8,8] -> logits [N,10]."""
+def to_onnx(parameters, statistics, batch="N"):
+    """The graph with BatchNormalization left unfolded: image [N,1,8,8] -> logits [N,10].
+
+    `batch` is the first dimension: a number, or a name where it is open.
+    """
     nodes, weights = [], []
 
     def weight(name, value):
@@ -118,8 +121,8 @@ def to_onnx(parameters, statistics):
     graph = helper.make_graph(
         nodes,
         "digits",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 8, 8])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 1, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, CLASSES])],
         weights,
     )
     model = helper.make_model(

@@ -1,0 +1,182 @@
+"""Train the digit classifier under Gaussian noise, for smoothing, and write the models beside it.
+
+    python train_noise.py              train on the whole train split, write the files
+    python train_noise.py --out DIR    the same, into DIR
+    python train_noise.py --validate   report on one fold of the train split, write nothing
+
+Noise is round(N(0, sigma^2)) on the grid of the stored pixels (16 steps are the full range), not clipped:
+sigma = 4 and 8 steps, a quarter and a half of the range. Training is Gaussian augmentation (Cohen et al.
+2019) with consistency regularization (Jeong and Shin 2020): two noisy copies of an image, cross-entropy on
+both, and the divergence of each prediction from their mean. The held-out test split is used once, after
+training.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+# First: it pins the processor before jax is loaded.
+import train as plain
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import network
+import smoothing
+from data import CLASSES, augment, encode_noisy, load, scaled
+
+STEPS = 16
+# Noise in steps of each network.
+NETS = {"noise_025": 4.0, "noise_050": 8.0}
+
+EPOCHS = 300
+PEAK_RATE = 4e-3
+CONSISTENCY = 5.0
+# Noisy copies of the training images that the batch-normalization statistics are taken over.
+STATISTICS_COPIES = 8
+DRAWS = 10_000
+
+
+def on_grid(images):
+    """Whole steps, as stored pixels are."""
+    return np.round(images * STEPS)
+
+
+def divergence(target, log_prediction):
+    return (target * (jnp.log(target + 1e-8) - log_prediction)).sum(-1).mean()
+
+
+def loss(parameters, pair, labels):
+    """`pair`: two noisy copies of each image, one batch after the other."""
+    logits, _ = network.forward(parameters, pair)
+    log_p = jax.nn.log_softmax(logits)
+    target = jax.nn.one_hot(jnp.concatenate([labels, labels]), CLASSES)
+    cross_entropy = -(target * log_p).sum(-1).mean()
+    half = len(labels)
+    mean = (jnp.exp(log_p[:half]) + jnp.exp(log_p[half:])) / 2
+    apart = (divergence(mean, log_p[:half]) + divergence(mean, log_p[half:])) / 2
+    entropy = -(mean * jnp.log(mean + 1e-8)).sum(-1).mean()
+    return cross_entropy + CONSISTENCY * apart + 0.5 * entropy
+
+
+def optimizer(loss, weight_decay=plain.WEIGHT_DECAY, decay_of_average=plain.EMA_DECAY):
+    """A jitted AdamW step of `loss(parameters, *batch)`, with an average of the weights."""
+    each = jax.tree.map
+
+    @jax.jit
+    def step(state, rate, *batch):
+        parameters, first, second, average, count = state
+        gradients = jax.grad(loss)(parameters, *batch)
+        # Noise makes single batches loud: the gradient's length is bounded.
+        length = jnp.sqrt(sum((g * g).sum() for g in jax.tree.leaves(gradients)))
+        gradients = each(lambda g: g / jnp.maximum(1, length), gradients)
+        count = count + 1
+        first = each(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
+        second = each(lambda v, g: 0.99 * v + 0.01 * g * g, second, gradients)
+
+        def update(p, m, v):
+            direction = (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.99**count)) + 1e-8)
+            return p - rate * (direction + (weight_decay * p if p.ndim > 1 else 0.0))
+
+        parameters = each(update, parameters, first, second)
+        average = each(lambda a, p: decay_of_average * a + (1 - decay_of_average) * p, average, parameters)
+        return parameters, first, second, average, count
+
+    return step
+
+
+def start(parameters):
+    zeros = jax.tree.map(jnp.zeros_like, parameters)
+    return parameters, zeros, zeros, parameters, jnp.float32(0)
+
+
+def rate_at(step, total, peak):
+    return np.float32(peak * min(1, (step + 1) / plain.WARMUP_STEPS) * (1 + np.cos(np.pi * step / total)) / 2)
+
+
+def train(images, labels, sigma, random):
+    """Returns (averaged parameters, batch-norm statistics over noisy copies of `images`)."""
+    step = optimizer(loss)
+    state = start(network.initial_parameters(random))
+    batches = len(images) // plain.BATCH
+    total = EPOCHS * batches
+    for epoch in range(EPOCHS):
+        order = random.permutation(len(images))[: batches * plain.BATCH]
+        shown = on_grid(augment(images[order], random))
+        for b in range(batches):
+            part = slice(b * plain.BATCH, (b + 1) * plain.BATCH)
+            pair = np.concatenate([shown[part], shown[part]])
+            pair = (pair + smoothing.rounded_noise(random, pair.shape, sigma)) / STEPS
+            rate = rate_at(epoch * batches + b, total, PEAK_RATE)
+            state = step(state, rate, pair.astype(np.float32), labels[order[part]])
+    average = state[3]
+    copies = np.concatenate([on_grid(images)] * STATISTICS_COPIES)
+    copies = (copies + smoothing.rounded_noise(random, copies.shape, sigma)) / STEPS
+    _, statistics = jax.jit(network.forward)(average, copies.astype(np.float32))
+    return average, statistics
+
+
+def session(model):
+    """Logits of images in whole steps, by ONNX Runtime."""
+    options = plain.onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    run = plain.onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda codes: run.run(["logits"], {"image": (codes / STEPS).astype(np.float32)})[0]
+
+
+def one_by_one(logits_of, codes):
+    return np.concatenate([logits_of(codes[i : i + 1]) for i in range(len(codes))])
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--out", type=Path, default=Path(__file__).parent)
+    arguments.add_argument("--validate", action="store_true")
+    arguments = arguments.parse_args()
+    pixels, labels, members, calibration, test = load(plain.SEED)
+
+    if arguments.validate:
+        order = np.random.RandomState(plain.SEED + 1).permutation(members)
+        held = order[:: plain.FOLDS]
+        rest = np.setdiff1d(order, held)
+        for name, sigma in NETS.items():
+            random = np.random.RandomState(plain.SEED + 2)
+            model = network.to_onnx(*train(scaled(pixels[rest]), labels[rest], sigma, random))
+            codes = on_grid(scaled(pixels[held]))
+            found = smoothing.summary(session(model), codes, labels[held], sigma, 1000, 1, CLASSES)
+            print(name, json.dumps(found), flush=True)
+        return
+
+    codes = on_grid(scaled(pixels[test]))
+    golden_codes = codes[: plain.GOLDEN_IMAGES]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    expected = {}
+    for at, (name, sigma) in enumerate(NETS.items()):
+        random = np.random.RandomState(plain.SEED + 1)
+        parameters, statistics = train(scaled(pixels[members]), labels[members], sigma, random)
+        model = network.to_onnx(parameters, statistics, batch=1)
+        golden = one_by_one(session(model), golden_codes)
+        by_jax, _ = network.forward(parameters, (golden_codes / STEPS).astype(np.float32), statistics)
+        assert np.abs(golden - by_jax).max() < 1e-4
+        # Calibration images under the noise: a grid for the input must hold it.
+        noise = smoothing.rounded_noise(np.random.RandomState(plain.SEED + 10 + at), (len(calibration), 64), sigma)
+        files = {
+            f"digits_{name}.onnx": model,
+            f"golden_{name}.bin": golden.astype("<f4").tobytes(),
+            f"calibration_{name}.bin": encode_noisy(pixels[calibration] + noise, labels[calibration]),
+        }
+        for file, content in files.items():
+            (arguments.out / file).write_bytes(content)
+            print(f"{file}: {len(content)} bytes", flush=True)
+        batched = session(network.to_onnx(parameters, statistics))
+        expected[name] = smoothing.summary(batched, codes, labels[test], sigma, DRAWS, plain.SEED, CLASSES)
+        print(name, json.dumps(expected[name]), flush=True)
+    (arguments.out / "expected_noise.json").write_text(json.dumps(expected, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
