@@ -63,14 +63,15 @@ def loss(parameters, pair, labels):
     return cross_entropy + CONSISTENCY * apart + 0.5 * entropy
 
 
-def optimizer(loss, weight_decay=plain.WEIGHT_DECAY, decay_of_average=plain.EMA_DECAY):
-    """A jitted AdamW step of `loss(parameters, *batch)`, with an average of the weights."""
+def optimizer(loss, with_average=False):
+    """A jitted AdamW step of `loss(parameters, *batch)`, with an average of the weights; where the loss is
+    `with_average`, that average is its second argument."""
     each = jax.tree.map
 
     @jax.jit
     def step(state, rate, *batch):
         parameters, first, second, average, count = state
-        gradients = jax.grad(loss)(parameters, *batch)
+        gradients = jax.grad(loss)(parameters, *([average] if with_average else []), *batch)
         # Noise makes single batches loud: the gradient's length is bounded.
         length = jnp.sqrt(sum((g * g).sum() for g in jax.tree.leaves(gradients)))
         gradients = each(lambda g: g / jnp.maximum(1, length), gradients)
@@ -80,10 +81,10 @@ def optimizer(loss, weight_decay=plain.WEIGHT_DECAY, decay_of_average=plain.EMA_
 
         def update(p, m, v):
             direction = (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.99**count)) + 1e-8)
-            return p - rate * (direction + (weight_decay * p if p.ndim > 1 else 0.0))
+            return p - rate * (direction + (plain.WEIGHT_DECAY * p if p.ndim > 1 else 0.0))
 
         parameters = each(update, parameters, first, second)
-        average = each(lambda a, p: decay_of_average * a + (1 - decay_of_average) * p, average, parameters)
+        average = each(lambda a, p: plain.EMA_DECAY * a + (1 - plain.EMA_DECAY) * p, average, parameters)
         return parameters, first, second, average, count
 
     return step
