@@ -9,11 +9,11 @@ Inputs: `image` and `sigma`, the noise in units of the pixels' range. The image 
 a factor and an addend. With `sigma` bound to a constant all of that is constant.
 
 Training, in one stage, after the idea of rRCM (Lei et al. 2025) but not its recipe: sigma is log-uniform in
-0.1 to 1 for each image. The student sees two noisy copies at that level; its loss is cross-entropy, the
-consistency of the two predictions (as in train_noise.py), and consistency along the noise level: a third
-copy, with the first copy's noise at a lower level, goes through the moving average of the weights, and the
-student's pooled features and prediction on the first copy are drawn to what comes out (cosine distance and
-divergence, no gradient through the target). There is no contrastive stage before and no second stage after.
+0.1 to 1 for each noisy image. The loss is cross-entropy with the targets of train_noise.py, and consistency
+along the noise level: the same image, with the same noise at a lower level, goes through the moving average
+of the weights, and the student's pooled features and its prediction are drawn to what comes out (cosine
+distance and divergence, no gradient through the target). There is no contrastive stage before and no second
+stage after.
 """
 
 import argparse
@@ -32,9 +32,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import smoothing
 from data import CLASSES, augment, load, scaled
-from train_noise import STEPS, divergence, on_grid, plain
+from network import RESIDUAL_FROM, RESIDUAL_TO, WIDE as LAYERS
+from train_noise import STEPS, on_grid, plain
 
-EPOCHS = 300
+EPOCHS = 200
 LOWEST, HIGHEST = 0.1, 1.0
 # The next level is the level times a factor from this to one.
 NEXT = 0.5
@@ -46,16 +47,6 @@ EMBEDDING = 16
 BN_EPSILON = 1e-5
 REPORTED = (4.0, 8.0, 16.0)
 DRAWS = 1000
-
-# index: (kind, input channels, output channels, kernel, stride, groups), as in network.py
-LAYERS = {
-    1: ("conv", 1, 20, 3, 1, 1),
-    2: ("dw", 20, 20, 3, 2, 20),
-    3: ("pw", 20, 40, 1, 1, 1),
-    4: ("conv", 40, 40, 3, 1, 1),
-    5: ("conv", 40, 40, 3, 1, 1),
-}
-RESIDUAL_FROM, RESIDUAL_TO = 3, 5
 
 
 def initial_parameters(random):
@@ -135,8 +126,9 @@ def to_onnx(parameters, statistics, batch=1):
         mean, variance = (np.asarray(s, np.float64) for s in statistics[i])
         deviation = np.sqrt(variance + BN_EPSILON)
         folded = np.asarray(parameters[f"{kind}{i}.weight"], np.float64) / deviation[:, None, None, None]
-        parts = [weight(f"{kind}{i}.weight", np.float32(folded)), weight(f"{kind}{i}.bias", np.float32(-mean / deviation))]
-        x = node("Conv", f"{kind}{i}", [x, *parts], kernel_shape=[kernel] * 2, strides=[stride] * 2,
+        kernels = weight(f"{kind}{i}.weight", np.float32(folded))
+        bias = weight(f"{kind}{i}.bias", np.float32(-mean / deviation))
+        x = node("Conv", f"{kind}{i}", [x, kernels, bias], kernel_shape=[kernel] * 2, strides=[stride] * 2,
                  pads=[kernel // 2] * 4, dilations=[1, 1], group=groups)
         for op, part in (("Mul", "factor"), ("Add", "addend")):
             given = node("Reshape", f"{part}{i}.channels", [gemm(f"{part}{i}", embedded), shapes[outputs]])
@@ -163,23 +155,15 @@ def to_onnx(parameters, statistics, batch=1):
     return model.SerializeToString(deterministic=True)
 
 
-def loss(parameters, average, pair, lower, level, next_level, labels):
-    """`pair`: two noisy copies of each image at `level`; `lower`: one at `next_level`, with the noise of the first."""
-    half = len(labels)
-    logits, features, _ = forward(parameters, pair, jnp.concatenate([level, level]))
-    log_p = jax.nn.log_softmax(logits)
-    target = jax.nn.one_hot(jnp.concatenate([labels, labels]), CLASSES)
-    cross_entropy = -(target * log_p).sum(-1).mean()
-    mean = (jnp.exp(log_p[:half]) + jnp.exp(log_p[half:])) / 2
-    apart = (divergence(mean, log_p[:half]) + divergence(mean, log_p[half:])) / 2
-    entropy = -(mean * jnp.log(mean + 1e-8)).sum(-1).mean()
-
+def loss(parameters, average, noisy, level, target, lower, next_level):
+    """`lower`: the images of `noisy` with the same noise at `next_level`."""
+    logits, features, _ = forward(parameters, noisy, level)
     given, wanted, _ = jax.lax.stop_gradient(forward(average, lower, next_level))
     length = lambda x: jnp.sqrt((x * x).sum(-1) + 1e-8)
-    cosine = (features[:half] * wanted).sum(-1) / (length(features[:half]) * length(wanted))
-    along = ALONG_FEATURES * (1 - cosine).mean()
-    along = along + ALONG_PREDICTION * divergence(jax.nn.softmax(given), log_p[:half])
-    return cross_entropy + noise.CONSISTENCY * apart + 0.5 * entropy + along
+    cosine = (features * wanted).sum(-1) / (length(features) * length(wanted))
+    apart = jax.nn.softmax(given) * (jax.nn.log_softmax(given) - jax.nn.log_softmax(logits))
+    along = ALONG_FEATURES * (1 - cosine).mean() + ALONG_PREDICTION * apart.sum(-1).mean()
+    return noise.cross_entropy(logits, target) + along
 
 
 def levels(random, count):
@@ -190,6 +174,7 @@ def train(images, labels, random):
     """Returns (averaged parameters, batch-norm statistics over noisy copies at all levels)."""
     step = noise.optimizer(loss, with_average=True)
     state = noise.start(initial_parameters(random))
+    posterior = noise.Posterior(images, labels, random)
     batches = len(images) // plain.BATCH
     total = EPOCHS * batches
     for epoch in range(EPOCHS):
@@ -197,14 +182,18 @@ def train(images, labels, random):
         shown = on_grid(augment(images[order], random))
         for b in range(batches):
             part = slice(b * plain.BATCH, (b + 1) * plain.BATCH)
-            clean = shown[part]
-            level = levels(random, plain.BATCH)
+            clean = np.concatenate([shown[part], shown[part]])
+            origin = np.concatenate([order[part], order[part]])
+            level = levels(random, len(clean))
             next_level = np.maximum(level * random.uniform(NEXT, 1, level.shape), LOWEST).astype(np.float32)
-            first, second = random.standard_normal((2, *clean.shape))
-            at = lambda draws, sigma: ((clean + np.round(draws * (STEPS * sigma)[:, :, None, None])) / STEPS).astype(np.float32)
-            pair = np.concatenate([at(first, level), at(second, level)])
+            draws = random.standard_normal(clean.shape)
+            noisy, lower = (
+                np.float32((clean + np.round(draws * (STEPS * sigma)[:, :, None, None])) / STEPS)
+                for sigma in (level, next_level)
+            )
+            target = posterior.target(noisy, origin, level, labels[origin])
             rate = noise.rate_at(epoch * batches + b, total, noise.PEAK_RATE)
-            state = step(state, rate, pair, at(first, next_level), level, next_level, labels[order[part]])
+            state = step(state, rate, noisy, level, target, lower, next_level)
     average = state[3]
     copies = np.concatenate([on_grid(images)] * noise.STATISTICS_COPIES)
     sigma = levels(random, len(copies))

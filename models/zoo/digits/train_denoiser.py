@@ -147,9 +147,11 @@ def main():
     golden = noise.one_by_one(session(model), noisy / STEPS)
     assert np.abs(golden - forward(parameters, np.float32(noisy / STEPS))).max() < 1e-4
 
-    denoise, classify = session(to_onnx(parameters, "N")), session((Path(__file__).parent / "digits.onnx").read_bytes(), "logits")
-    both = smoothing.summary(lambda c: classify(denoise(c / STEPS)), codes, labels[test], SIGMA, DRAWS, plain.SEED, CLASSES)
-    alone = smoothing.summary(lambda c: classify(c / STEPS), codes, labels[test], SIGMA, DRAWS, plain.SEED, CLASSES)
+    denoise = session(to_onnx(parameters, "N"))
+    classify = session((Path(__file__).parent / "digits.onnx").read_bytes(), "logits")
+    settings = codes, labels[test], SIGMA, DRAWS, plain.SEED, CLASSES
+    both = smoothing.summary(lambda c: classify(denoise(c / STEPS)), *settings)
+    alone = smoothing.summary(lambda c: classify(c / STEPS), *settings)
     random = np.random.RandomState(plain.SEED + 21)
     given = codes + smoothing.rounded_noise(random, codes.shape, SIGMA)
     error = float(np.sqrt(((denoise(given / STEPS) - codes / STEPS) ** 2).mean()))
