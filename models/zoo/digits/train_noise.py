@@ -2,6 +2,7 @@
 
     python train_noise.py              train on the whole train split, write the files
     python train_noise.py --out DIR    the same, into DIR
+    python train_noise.py --only NAME  one of the two networks
     python train_noise.py --validate   report on one fold of the train split, write nothing
 
 Noise is round(N(0, sigma^2)) on the grid of the stored pixels (16 steps are the full range), not clipped:
@@ -153,6 +154,7 @@ def one_by_one(logits_of, codes):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--out", type=Path, default=Path(__file__).parent)
+    arguments.add_argument("--only", choices=NETS)
     arguments.add_argument("--validate", action="store_true")
     arguments = arguments.parse_args()
     pixels, labels, members, calibration, test = load(plain.SEED)
@@ -172,8 +174,11 @@ def main():
     codes = on_grid(scaled(pixels[test]))
     golden_codes = codes[: plain.GOLDEN_IMAGES]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    expected = {}
+    record = arguments.out / "expected_noise.json"
+    expected = json.loads(record.read_text()) if record.exists() else {}
     for at, (name, sigma) in enumerate(NETS.items()):
+        if arguments.only not in (None, name):
+            continue
         random = np.random.RandomState(plain.SEED + 1)
         parameters, statistics = train(scaled(pixels[members]), labels[members], sigma, random)
         model = network.to_onnx(parameters, statistics, network.WIDE, 1)
@@ -193,7 +198,7 @@ def main():
         batched = session(network.to_onnx(parameters, statistics, network.WIDE))
         expected[name] = smoothing.summary(batched, codes, labels[test], sigma, DRAWS, plain.SEED, CLASSES)
         print(name, json.dumps(expected[name]), flush=True)
-    (arguments.out / "expected_noise.json").write_text(json.dumps(expected, indent=2) + "\n")
+        record.write_text(json.dumps(dict(sorted(expected.items())), indent=2) + "\n")
 
 
 if __name__ == "__main__":
