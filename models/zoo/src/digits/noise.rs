@@ -185,7 +185,9 @@ mod tests {
     fn the_denoiser_lowers_the_error() {
         let error = |pick: fn(([f32; PIXELS], [f32; PIXELS])) -> [f32; PIXELS]| {
             let images = denoiser_golden().map(pick).enumerate();
-            images.map(|(i, x)| x.iter().zip(test_set().image(i)).map(|(a, b)| (a - b).powi(2)).sum::<f32>()).sum::<f32>()
+            images
+                .map(|(i, x)| x.iter().zip(test_set().image(i)).map(|(a, b)| (a - b).powi(2)).sum::<f32>())
+                .sum::<f32>()
         };
         assert!(error(|(_, denoised)| denoised) < 0.25 * error(|(noisy, _)| noisy));
     }
