@@ -110,7 +110,7 @@ fn mean_radius(model: &mut impl Classify<Error = selvedge::Error>, images: usize
     let sigma = Sigma::new(8, 1).expect("not zero");
     let bytes = selvedge_noise::build_table(sigma).expect("builds");
     let table = NoiseTable::parse(&bytes).expect("valid");
-    let request = Request { rule: Rule::Fixed, sigma, selection: 64, samples: 512, target_r2: None };
+    let request = Request { rule: Rule::Fixed, sigma, selection: 64, samples: 256, target_r2: None };
     let spec = CertSpec::new(Alpha::ratio(1, 1000).expect("a share"), request).expect("can be answered");
     let mut sum = 0.0;
     for image in 0..images {
@@ -135,7 +135,7 @@ fn mean_radius(model: &mut impl Classify<Error = selvedge::Error>, images: usize
 
 #[test]
 fn a_bound_single_pass_certifies_at_least_as_much_as_a_denoiser_and_a_classifier() {
-    const IMAGES: usize = 60;
+    const IMAGES: usize = 24;
     let noisy = noise::NOISE[1].calibration_set();
     let single = int8(noise::CONDITIONED_ONNX, Some(0.5), &noisy);
     let pair = [real(noise::DENOISER_050_ONNX, None), real(digits::ONNX, None)];
