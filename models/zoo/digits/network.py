@@ -19,29 +19,37 @@ LAYERS = {
     5: ("conv", 32, 32, 3, 1, 1),
 }
 RESIDUAL_FROM, RESIDUAL_TO = 3, 5
+# The same with more channels, for noise.
+WIDE = {
+    1: ("conv", 1, 20, 3, 1, 1),
+    2: ("dw", 20, 20, 3, 2, 20),
+    3: ("pw", 20, 40, 1, 1, 1),
+    4: ("conv", 40, 40, 3, 1, 1),
+    5: ("conv", 40, 40, 3, 1, 1),
+}
 
 
-def initial_parameters(random):
+def initial_parameters(random, layers=LAYERS):
     parameters = {}
-    for i, (kind, inputs, outputs, kernel, _, groups) in LAYERS.items():
+    for i, (kind, inputs, outputs, kernel, _, groups) in layers.items():
         shape = (outputs, inputs // groups, kernel, kernel)
         deviation = np.sqrt(2 / np.prod(shape[1:]))
         parameters[f"{kind}{i}.weight"] = random.normal(0, deviation, shape)
         parameters[f"bn{i}.scale"] = np.ones(outputs)
         parameters[f"bn{i}.bias"] = np.zeros(outputs)
-    width = LAYERS[RESIDUAL_TO][2]
+    width = layers[RESIDUAL_TO][2]
     parameters["fc.weight"] = random.normal(0, np.sqrt(1 / width), (CLASSES, width))
     parameters["fc.bias"] = np.zeros(CLASSES)
     return {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
 
 
-def forward(parameters, x, statistics=None):
+def forward(parameters, x, statistics=None, layers=LAYERS):
     """Returns (logits, {layer: (mean, variance)}).
 
     Batch statistics normalise where `statistics` is None, the given ones elsewhere.
     """
     used, kept = {}, None
-    for i, (kind, _, _, kernel, stride, groups) in LAYERS.items():
+    for i, (kind, _, _, kernel, stride, groups) in layers.items():
         pad = kernel // 2
         x = jax.lax.conv_general_dilated(
             x,
@@ -67,8 +75,11 @@ def forward(parameters, x, statistics=None):
     return x.mean((2, 3)) @ parameters["fc.weight"].T + parameters["fc.bias"], used
 
 
-def to_onnx(parameters, statistics):
-    """The graph with BatchNormalization left unfolded: image [N,1,8,8] -> logits [N,10]."""
+def to_onnx(parameters, statistics, layers=LAYERS, batch="N"):
+    """The graph with BatchNormalization left unfolded: image [N,1,8,8] -> logits [N,10].
+
+    `batch` is the first dimension: a number, or a name where it is open.
+    """
     nodes, weights = [], []
 
     def weight(name, value):
@@ -81,7 +92,7 @@ def to_onnx(parameters, statistics):
         return output
 
     x = "image"
-    for i, (kind, _, _, kernel, stride, groups) in LAYERS.items():
+    for i, (kind, _, _, kernel, stride, groups) in layers.items():
         conv, bn = f"{kind}{i}", f"bn{i}"
         pad = kernel // 2
         x = node(
@@ -118,8 +129,8 @@ def to_onnx(parameters, statistics):
     graph = helper.make_graph(
         nodes,
         "digits",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 8, 8])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 1, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, CLASSES])],
         weights,
     )
     model = helper.make_model(

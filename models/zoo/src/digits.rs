@@ -3,6 +3,8 @@
 //! The images are a part of the UCI data set "Optical Recognition of Handwritten Digits"
 //! (E. Alpaydin and C. Kaynak, 1998), CC BY 4.0; see `DATA-LICENCES.md`.
 
+pub mod noise;
+
 /// Rows of an image.
 pub const HEIGHT: usize = 8;
 /// Columns of an image.
