@@ -34,8 +34,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     let table = tables::STEPS_4.table().map_err(Failure::bad)?;
     let looks = shipped(4).ok_or_else(|| Failure::bad("no looks"))?;
     let [selection, samples] = DRAWS;
-    let request =
-        Request { rule: Rule::Sequential(looks), sigma: table.sigma(), selection, samples, target_r2: None };
+    let request = Request { rule: Rule::Sequential(looks), sigma: table.sigma(), selection, samples, target_r2: None };
     let spec = CertSpec::new(Alpha::ratio(1, 1000).map_err(Failure::bad)?, request).map_err(Failure::bad)?;
     writeln!(
         out,
@@ -70,7 +69,10 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
             }
             Decision::Abstain(_) if !abstained => {
                 abstained = true;
-                writeln!(out, "  image {index}, a {label}: no certificate at this radius; given up after {draws} draws")?;
+                writeln!(
+                    out,
+                    "  image {index}, a {label}: no certificate at this radius; given up after {draws} draws"
+                )?;
             }
             _ => {}
         }
