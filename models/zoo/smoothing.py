@@ -31,7 +31,7 @@ def counts(logits_of, codes, sigma, draws, random, classes, chunk):
     return votes
 
 
-def radii(logits_of, codes, labels, sigma, draws, seed, classes, chunk=1000):
+def radii(logits_of, codes, sigma, draws, seed, classes, chunk=1000):
     """What smoothing gives: (chosen class, radius in units of sigma, -1 for none, votes) of each image."""
     random = np.random.RandomState(seed)
     chosen = counts(logits_of, codes, sigma, SELECTION_DRAWS, random, classes, chunk).argmax(1)
@@ -47,7 +47,7 @@ def summary(logits_of, codes, labels, sigma, draws, seed, classes, chunk=1000):
     share of single draws that are right."""
     labels = labels.astype(int)
     clean = np.concatenate([logits_of(codes[i : i + chunk]) for i in range(0, len(codes), chunk)]).argmax(1)
-    chosen, radius, votes = radii(logits_of, codes, labels, sigma, draws, seed, classes, chunk)
+    chosen, radius, votes = radii(logits_of, codes, sigma, draws, seed, classes, chunk)
     right = chosen == labels
     return {
         "images": len(codes),
