@@ -63,6 +63,11 @@ impl Measure {
         }
     }
 
+    /// What runs of the model are called.
+    pub fn runs(&self) -> &'static str {
+        if matches!(self, Measure::L1 { .. }) { "passes" } else { "draws" }
+    }
+
     /// The field of the JSON object that has the exact number.
     pub fn field(&self) -> &'static str {
         match self {

@@ -166,7 +166,7 @@ fn report(task: &Task<'_>, outcomes: &[Outcome], measure: &Measure, labels: Opti
         println!("{}", outcome::json(outcomes, &names, measure));
     } else {
         if outcomes.len() > 1 {
-            print!("{}", outcome::summary(outcomes));
+            print!("{}", outcome::summary(outcomes, measure));
         }
         if let Some(curve) = &curve {
             print!("{}", measure.table(curve));

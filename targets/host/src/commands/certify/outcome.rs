@@ -93,8 +93,7 @@ impl Outcome {
 
     /// The line of an entry.
     pub fn describe(&self, name: &str, measure: &Measure) -> String {
-        let draws = if matches!(measure, Measure::L1 { .. }) { "passes" } else { "draws" };
-        let time = format!("{}{} {draws}, {:.2} s", self.note, self.drawn, self.seconds);
+        let time = format!("{}{} {}, {:.2} s", self.note, self.drawn, measure.runs(), self.seconds);
         match self.answer {
             Answer::Within { class, reach } => format!("{name}: class {class} within {}, {time}", measure.words(reach)),
             Answer::At { class } => format!("{name}: class {class}, {time}"),
@@ -133,15 +132,16 @@ impl Outcome {
 }
 
 /// How many answers there are and what they took.
-pub fn summary(outcomes: &[Outcome]) -> String {
+pub fn summary(outcomes: &[Outcome], measure: &Measure) -> String {
     let mut draws: Vec<u32> = outcomes.iter().map(|outcome| outcome.drawn).collect();
     draws.sort_unstable();
     let (total, entries) = (draws.iter().map(|&n| f64::from(n)).sum::<f64>(), outcomes.len().max(1));
     let answers = outcomes.iter().filter(|outcome| outcome.answers()).count();
     let seconds: f64 = outcomes.iter().map(|outcome| outcome.seconds).sum();
     let mut text = format!(
-        "{answers} of {} answered; draws: mean {:.0}, median {}, most {}; {:.3} s an entry\n",
+        "{answers} of {} answered; {}: mean {:.0}, median {}, most {}; {:.3} s an entry\n",
         outcomes.len(),
+        measure.runs(),
         total / entries as f64,
         draws.get(entries / 2).unwrap_or(&0),
         draws.last().unwrap_or(&0),
