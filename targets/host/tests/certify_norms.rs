@@ -99,6 +99,9 @@ fn what_does_not_fit_is_refused_by_name() {
     room.run(&format!("{L0} --keep 60 --draws 5")).refused(&["--draws 5", "at least"]);
     room.run(&format!("{L0} --keep 60 --target 1.5")).refused(&["--target 1.5", "positions"]);
     room.run(&format!("{L1} --passes 0")).refused(&["--passes 0"]);
-    room.run(&format!("{L1} --range 0,0.5")).refused(&["--range"]);
+    room.run(&format!("{L1} --range 0,0.5")).refused(&["outside the grid's range", "--range"]);
+    room.run(&format!("{L1} --range -1")).refused(&["--range", "two numbers"]);
+    room.run(&format!("{L1} --range 1,0")).refused(&["--range 1,0", "lower end first"]);
+    assert_eq!(room.run(&format!("{L1} --range -1,1 --passes 2")).code, 0);
     room.run(&format!("{L1} --norm l7")).refused(&["l7"]);
 }

@@ -23,8 +23,14 @@ pub struct L1Args {
     #[arg(long)]
     pub passes: Option<u32>,
     /// With --norm l1 and f32 inputs: the ends of the input's range in its units; 0,1 if not given
-    #[arg(long, value_name = "LOW,HIGH", num_args = 2, value_delimiter = ',', allow_hyphen_values = true)]
-    pub range: Option<Vec<f64>>,
+    #[arg(long, value_name = "LOW,HIGH", value_parser = ends, allow_hyphen_values = true)]
+    pub range: Option<(f64, f64)>,
+}
+
+fn ends(text: &str) -> Result<(f64, f64), String> {
+    let parts =
+        text.split_once(',').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    parts.ok_or_else(|| "give two numbers, such as -1,1".into())
 }
 
 impl L1Args {
@@ -44,13 +50,13 @@ impl L1Args {
 
     /// The ends of the grid. Noise is not to leave the range that the model was trained on.
     fn ends(&self, map: CodeMap, own: (i16, i16), per_unit: f64) -> Result<(i16, i16), Failure> {
-        let (low, high) = match (map, self.range.as_deref()) {
+        let (low, high) = match (map, self.range) {
             (CodeMap::Codes { .. }, None) => return Ok(own),
             (CodeMap::Codes { .. }, Some(_)) => {
                 return Err(Failure::bad("--range: an int8 or uint8 input has the range of its type; leave it out"));
             }
             (CodeMap::Real { .. }, None) => (0.0, 1.0),
-            (CodeMap::Real { .. }, Some(range)) => (range[0], range[1]),
+            (CodeMap::Real { .. }, Some(range)) => range,
         };
         let code = |end: f64| (end * per_unit).round();
         if low < high && code(low) >= f64::from(i16::MIN) && code(high) <= f64::from(i16::MAX) {
