@@ -70,7 +70,7 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
     let output = step.outputs.first().map_or(&[][..], |&tensor| dims(tensor));
     let first = computed().next().map_or(&[][..], |&tensor| dims(tensor));
     // A scalar has no entries.
-    if ranks.iter().any(|&rank| rank == 0) || output.is_empty() || ranks.is_empty() {
+    if ranks.contains(&0) || output.is_empty() || ranks.is_empty() {
         return false;
     }
     let rows = first.len() >= 2;
