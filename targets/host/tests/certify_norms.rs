@@ -103,5 +103,5 @@ fn what_does_not_fit_is_refused_by_name() {
     room.run(&format!("{L1} --range -1")).refused(&["--range", "two numbers"]);
     room.run(&format!("{L1} --range 1,0")).refused(&["--range 1,0", "lower end first"]);
     assert_eq!(room.run(&format!("{L1} --range -1,1 --passes 2")).code, 0);
-    room.run(&format!("{L1} --norm l7")).refused(&["l7"]);
+    room.run(&format!("{l2} --norm l7")).refused(&["l7"]);
 }
