@@ -41,7 +41,7 @@ enum Command {
     /// Time an artifact
     Bench(commands::bench::Args),
     /// Certify predictions: a radius within which the smoothed classifier cannot change
-    Certify(commands::certify::Args),
+    Certify(Box<commands::certify::Args>),
     /// Check a record of `certify`, making every draw again
     Verify(commands::verify::Args),
     /// The whole story on an embedded model: compile, run, what it costs and what it loses

@@ -1,14 +1,13 @@
 //! `selvedge verify`: whether a record is what it says.
 
 use super::certify::input::{self, InputArgs, MOST_CLASSES};
+use super::certify::model::{Pool, Source};
 use super::certify::request::Rows;
 use super::certify::{hex, random};
 use crate::error::Failure;
-use crate::files::open_artifact;
 use selvedge::certify::verify::{self, CheckError, Claim, VerifyError};
 use selvedge::certify::{Alpha, CertSpec, Decision, LookTable, Price, Proof, Record, Request, Rule, SHIPPED, Terms};
 use selvedge::noise::NoiseTable;
-use selvedge::{AlignedBuf, Artifact, Session, SessionClassifier};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -51,21 +50,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let table = NoiseTable::parse(&table).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
     let mut rows = Rows::new(record.samples);
     let looks = looks(&record, &table, &mut rows)?;
-    let file = open_artifact(&args.input.model)?;
-    let artifact = Artifact::parse(&file).map_err(Failure::bad)?;
-    let input = input::load(&args.input, &artifact)?;
+    let source = Source::open(&args.input)?;
+    let input = input::load(&args.input, &source.front()?)?;
     if args.entry >= input.entries() {
         let entries = input.entries();
         return Err(Failure::bad(format!("--entry {}: the input has {entries} entries", args.entry)));
     }
     let spec = spec(&record, looks.as_ref()).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
-    let subject = input.subject(args.entry, artifact.header().digest, input::classes(&artifact)?);
+    let subject = input.subject(args.entry, source.name()?, source.classes()?);
     let terms = Terms::new(&spec, subject, &table).map_err(|e| Failure::No(format!("{name}: {e}")))?;
     let claim = claim(args, &record, &terms)?;
     let no = |e: &VerifyError| Failure::No(format!("{name}: {e}"));
-    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut session = Session::new(artifact, &mut arena).map_err(Failure::bad)?;
-    let mut model = SessionClassifier::new(&mut session, input.map).map_err(Failure::bad)?;
+    let mut pool = Pool::new(&source, input.map, 1, 1)?;
+    let mut workers = pool.workers()?;
+    let mut model = workers.first()?;
     let failed = |e: CheckError<selvedge::Error>| match e {
         CheckError::Model(e) => Failure::bad(format!("{name}: {e}")),
         CheckError::Verify(e) => no(&e),

@@ -21,6 +21,9 @@ pub struct InputArgs {
     /// For f32 inputs that come as real numbers: grid steps from 0 to 1 (16 for pixels of 0 to 16). Pictures and bytes have 255
     #[arg(long, value_name = "STEPS")]
     steps_per_unit: Option<f64>,
+    /// Artifact of a denoiser that the noisy input goes through first: its first output is the model's input
+    #[arg(long, value_name = "D.slvg")]
+    pub denoiser: Option<PathBuf>,
 }
 
 /// Codes of all entries.
@@ -119,7 +122,8 @@ pub fn load(args: &InputArgs, artifact: &Artifact<'_>) -> Result<CertifyInput, F
 fn load_file(args: &InputArgs, source: &str, artifact: &Artifact<'_>, entry: &str) -> Result<CertifyInput, Failure> {
     let [tensor] = artifact.inputs() else {
         let count = artifact.inputs().len();
-        return Err(Failure::bad(format!("{}: it has {count} inputs; one can be certified", args.model.display())));
+        let file = args.denoiser.as_ref().unwrap_or(&args.model).display();
+        return Err(Failure::bad(format!("{file}: it has {count} inputs; one can be certified")));
     };
     let view = artifact.tensor(*tensor as usize).map_err(Failure::bad)?;
     let name = artifact.name(*tensor as usize).unwrap_or("input0");
@@ -190,16 +194,6 @@ fn quantized(source: &str, artifact: &Artifact<'_>, array: Array, name: &str) ->
         bytes.extend_from_slice(session.input(0).map_err(Failure::bad)?.into_bytes());
     }
     Ok(bytes)
-}
-
-/// Classes of the first output.
-pub fn classes(artifact: &Artifact<'_>) -> Result<usize, Failure> {
-    let first = artifact.outputs().first().map(|&tensor| artifact.tensor(tensor as usize).map(|view| view.elements));
-    let classes = first.transpose().map_err(Failure::bad)?.unwrap_or(0);
-    if (2..=MOST_CLASSES).contains(&classes) {
-        return Ok(classes);
-    }
-    Err(Failure::bad(format!("the first output has {classes} elements; a classifier's has 2 to {MOST_CLASSES} scores")))
 }
 
 /// Right classes, one an entry.

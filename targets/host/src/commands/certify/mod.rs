@@ -2,28 +2,64 @@
 
 mod draws;
 pub mod input;
+mod l0;
+mod l1;
+mod l2;
+mod margin;
+mod measure;
+pub mod model;
+mod options;
 mod outcome;
 mod plot;
 pub mod request;
 
 use crate::error::Failure;
-use crate::files::open_artifact;
-use draws::Pool;
-use input::{CertifyInput, InputArgs, MOST_CLASSES};
+use input::{CertifyInput, InputArgs};
+use l0::L0Args;
+use l1::L1Args;
+use measure::Measure;
+use model::{Pool, Source, Workers};
 use outcome::Outcome;
-use request::{RequestArgs, Rows};
-use selvedge::Artifact;
-use selvedge::certify::{Job, Record, Terms, record_bytes};
-use selvedge::noise::NoiseTable;
+use request::RequestArgs;
+use selvedge::certify::Subject;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// Which changes of an input are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Norm {
+    /// The root of the sum of squares, under Gaussian noise
+    L2,
+    /// The sum of absolute values, under splitting noise: certain, no draws
+    L1,
+    /// How many positions, any value each: a model that sees few of them
+    L0,
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Norm::L2 => "l2",
+            Norm::L1 => "l1",
+            Norm::L0 => "l0",
+        })
+    }
+}
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
+    /// How changes of the input are measured; the model has to be trained for the noise of the norm
+    #[arg(long, value_enum, default_value_t = Norm::L2)]
+    norm: Norm,
     #[command(flatten)]
     request: RequestArgs,
+    #[command(flatten)]
+    l1: L1Args,
+    #[command(flatten)]
+    l0: L0Args,
     /// 64 hexadecimal digits chosen by whoever shall believe the result, after seeing the commitment; without, random
     /// ones, and the record says so
     #[arg(long, value_name = "HEX")]
@@ -54,79 +90,86 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = args.input.model.display().to_string();
-    let failed = |e: &dyn std::fmt::Display| Failure::bad(format!("{model}: {e}"));
-    let file = open_artifact(&args.input.model)?;
-    let artifact = Artifact::parse(&file).map_err(|e| failed(&e))?;
-    let input = input::load(&args.input, &artifact)?;
-    let classes = input::classes(&artifact)?;
-    let sigma = args.request.sigma(input.per_unit)?;
-    let bytes = selvedge_noise::build_table(sigma).map_err(|e| Failure::bad(format!("--sigma: {e}")))?;
-    let table = NoiseTable::parse(&bytes).map_err(|e| failed(&e))?;
-    let mut rows = Rows::new(args.request.draws);
-    let looks = args.request.looks(&input, &table, &mut rows)?;
-    let spec = args.request.spec(&input, sigma, looks.as_ref())?;
-    let labels = args.labels.as_deref().map(|file| input::labels(file, input.entries())).transpose()?;
-    let nonce = args.nonce.as_deref().map(hex).transpose()?;
-    let terms = |entry: usize| {
-        let subject = input.subject(entry, artifact.header().digest, classes);
-        Terms::new(&spec, subject, &table).map_err(|e| args.request.refused(&e))
-    };
-    if args.commit {
-        for entry in 0..input.entries() {
-            println!("{}  {}", text(&terms(entry)?.commitment()), input.name(entry));
-        }
-        return Ok(());
-    }
-    let mut pool = Pool::new(&artifact, &input, args.threads, args.batch)?;
-    let mut outcomes = Vec::new();
-    for entry in 0..input.entries() {
-        let terms = terms(entry)?;
-        let begin = Instant::now();
-        let job = match nonce {
-            Some(nonce) => Job::new(&terms, nonce),
-            None => Job::with_own_nonce(&terms, random()?),
-        };
-        let run = pool.run(&job, &input.name(entry), args.record.is_some())?;
-        let outcome =
-            Outcome::of(&run.certifier, begin.elapsed().as_secs_f64()).ok_or_else(|| failed(&"no decision"))?;
-        if let Some(path) = &args.record {
-            let record = run.certifier.record(run.tree.as_deref()).map_err(|e| failed(&e))?;
-            write_record(&numbered(path, entry, input.entries()), &record)?;
-        }
-        if let Some(path) = &args.predictions {
-            let bytes: Vec<u8> = run.predictions.iter().flat_map(|class| class.to_le_bytes()).collect();
-            write(&numbered(path, entry, input.entries()), &bytes)?;
-        }
-        if !args.json {
-            println!("{}", outcome.describe(&input.name(entry), sigma, input.per_unit));
-        }
-        outcomes.push(outcome);
-    }
-    report(args, &outcomes, &input, sigma, labels.as_deref())
+/// What is asked, of what.
+pub struct Task<'a> {
+    args: &'a Args,
+    source: &'a Source,
+    input: &'a CertifyInput,
+    model: [u8; 32],
+    classes: usize,
+    nonce: Option<[u8; 32]>,
 }
 
-fn report(
-    args: &Args,
-    outcomes: &[Outcome],
-    input: &CertifyInput,
-    sigma: selvedge::noise::Sigma,
-    labels: Option<&[i64]>,
-) -> Result<(), Failure> {
-    let curve = labels.map(|labels| outcome::curve(outcomes, labels, sigma));
+impl<'a> Task<'a> {
+    /// An entry as the subject of a certificate.
+    fn subject(&self, entry: usize) -> Subject<'a> {
+        self.input.subject(entry, self.model, self.classes)
+    }
+
+    /// The nonce that was given, or a new one.
+    fn nonce(&self) -> Result<[u8; 32], Failure> {
+        self.nonce.map_or_else(random, Ok)
+    }
+
+    /// Certifies entry by entry and says what became of each.
+    fn each_entry(
+        &self,
+        measure: &Measure,
+        mut one: impl FnMut(&mut Workers<'_>, usize) -> Result<Outcome, Failure>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let mut pool = Pool::new(self.source, self.input.map, self.args.threads, self.args.batch)?;
+        let mut workers = pool.workers()?;
+        let mut outcomes = Vec::new();
+        for entry in 0..self.input.entries() {
+            let begin = Instant::now();
+            let mut outcome = one(&mut workers, entry)?;
+            outcome.seconds = begin.elapsed().as_secs_f64();
+            if !self.args.json {
+                println!("{}", outcome.describe(&self.input.name(entry), measure));
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    options::check(args)?;
+    let source = Source::open(&args.input)?;
+    let input = input::load(&args.input, &source.front()?)?;
+    let labels = args.labels.as_deref().map(|file| input::labels(file, input.entries())).transpose()?;
+    let nonce = args.nonce.as_deref().map(hex).transpose()?;
+    let (model, classes) = (source.name()?, source.classes()?);
+    let task = Task { args, source: &source, input: &input, model, classes, nonce };
+    let done = match args.norm {
+        Norm::L2 => l2::run(&task),
+        Norm::L1 => l1::run(&task),
+        Norm::L0 => l0::run(&task),
+    };
+    match done? {
+        Some((outcomes, measure)) => report(&task, &outcomes, &measure, labels.as_deref()),
+        None => Ok(()),
+    }
+}
+
+fn report(task: &Task<'_>, outcomes: &[Outcome], measure: &Measure, labels: Option<&[i64]>) -> Result<(), Failure> {
+    let args = task.args;
+    let right = |labels: &[i64]| -> Vec<Option<u64>> {
+        outcomes.iter().zip(labels).map(|(outcome, &label)| outcome.right(label)).collect()
+    };
+    let curve = labels.map(|labels| measure.curve(&right(labels)));
     if let (Some(path), Some(curve)) = (&args.plot, &curve) {
-        write(path, plot::svg(curve, outcomes.len(), sigma, input.per_unit).as_bytes())?;
+        write(path, plot::svg(curve, measure).as_bytes())?;
     }
     if args.json {
-        let names: Vec<String> = (0..outcomes.len()).map(|entry| input.name(entry)).collect();
-        println!("{}", outcome::json(outcomes, &names, &args.request, sigma, input.per_unit));
+        let names: Vec<String> = (0..outcomes.len()).map(|entry| task.input.name(entry)).collect();
+        println!("{}", outcome::json(outcomes, &names, measure));
     } else {
         if outcomes.len() > 1 {
-            print!("{}", outcome::summary(outcomes));
+            print!("{}", outcome::summary(outcomes, measure));
         }
         if let Some(curve) = &curve {
-            print!("{}", outcome::table(curve, outcomes.len(), sigma, input.per_unit));
+            print!("{}", measure.table(curve));
         }
     }
     match outcomes.iter().any(Outcome::answers) {
@@ -137,12 +180,6 @@ fn report(
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|e| Failure::bad(format!("{}: {e}", path.display())))
-}
-
-fn write_record(path: &Path, record: &Record<MOST_CLASSES>) -> Result<(), Failure> {
-    let mut bytes = vec![0; record_bytes(record.classes)];
-    record.encode(&mut bytes).map_err(Failure::bad)?;
-    write(path, &bytes)
 }
 
 /// 32 bytes from their digits.

@@ -1,99 +1,147 @@
 //! What became of the entries, for people and programs.
 
-use super::input::MOST_CLASSES;
-use super::request::RequestArgs;
-use selvedge::certify::{Certifier, Decision, Reason};
-use selvedge::noise::Sigma;
+use super::measure::Measure;
+use selvedge::certify::{Decision, Reason};
+use serde_json::{Map, Value, json};
+
+/// What is certified.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Answer {
+    /// The class, so far as a [`Measure`] says.
+    Within { class: u16, reach: u64 },
+    /// The class at the input itself.
+    At { class: u16 },
+    /// Nothing.
+    Abstain(Why),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Why {
+    /// As a word.
+    name: &'static str,
+    /// With what can be done.
+    words: &'static str,
+    /// What is certified, but is too little.
+    reach: Option<u64>,
+}
+
+impl Why {
+    pub const UNDECIDED: Why =
+        Why { name: "undecided_at_budget", words: "the draws do not decide it; more may", reach: None };
+    /// Of ablation with a target.
+    pub const TOO_FEW: Why = Why {
+        name: "undecided_at_budget",
+        words: "no class has a proved majority, or fewer positions are certified than --target",
+        reach: None,
+    };
+}
+
+impl From<Decision> for Answer {
+    fn from(decision: Decision) -> Self {
+        let why = |name, words| Answer::Abstain(Why { name, words, reach: None });
+        match decision {
+            Decision::Certified { class, r2 } => Answer::Within { class, reach: r2 },
+            Decision::Predicted { class } => Answer::At { class },
+            Decision::Abstain(Reason::UndecidedAtBudget) => Answer::Abstain(Why::UNDECIDED),
+            Decision::Abstain(Reason::Futility) => {
+                why("futility", "given up, an answer was not to be expected; try a smaller target")
+            }
+            Decision::Abstain(Reason::BelowTarget { r2 }) => {
+                Answer::Abstain(Why { name: "below_target", words: "", reach: Some(r2) })
+            }
+            Decision::Abstain(Reason::NonDeterministicBackend) => {
+                why("non_deterministic_backend", "the model gives one input two classes")
+            }
+            Decision::Abstain(Reason::Cancelled) => why("cancelled", "cancelled"),
+            Decision::Abstain(_) => why("other", "other"),
+        }
+    }
+}
 
 /// What became of an entry.
 pub struct Outcome {
-    pub decision: Decision,
-    drawn: u32,
-    counts: Vec<u32>,
-    seconds: f64,
+    pub answer: Answer,
+    /// Draws or passes.
+    pub drawn: u32,
+    /// Predictions that the answer rests on, class by class; none for rules that do not count.
+    pub counts: Vec<u32>,
+    /// More to say, in front of the draws.
+    pub note: String,
+    /// More fields of the JSON object.
+    pub fields: Map<String, Value>,
+    pub seconds: f64,
 }
 
-/// A point of the certified-accuracy curve: radius in sigmas, entries that are right and certified so far.
-pub type Point = (f64, usize);
-
 impl Outcome {
-    pub fn of(certifier: &Certifier<'_, MOST_CLASSES>, seconds: f64) -> Option<Self> {
-        let mut counts = certifier.estimate().as_slice().to_vec();
+    pub fn new(answer: Answer, drawn: u32, counts: &[u32]) -> Self {
         let classes = counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
-        counts.truncate(classes);
-        Some(Outcome { decision: certifier.decision()?, drawn: certifier.drawn(), counts, seconds })
+        let (note, fields, seconds) = (String::new(), Map::new(), 0.0);
+        Outcome { answer, drawn, counts: counts[..classes].to_vec(), note, fields, seconds }
+    }
+
+    /// Adds a field of the JSON object.
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.into(), value.into());
+        self
     }
 
     /// Whether there is an answer.
     pub fn answers(&self) -> bool {
-        !matches!(self.decision, Decision::Abstain(_))
+        !matches!(self.answer, Answer::Abstain(_))
     }
 
     /// The line of an entry.
-    pub fn describe(&self, name: &str, sigma: Sigma, per_unit: f64) -> String {
-        let time = format!("{} draws, {:.2} s", self.drawn, self.seconds);
-        match self.decision {
-            Decision::Certified { class, r2 } => {
-                let radius = (r2 as f64).sqrt();
-                format!(
-                    "{name}: class {class} within radius {:.4} ({:.2} sigma; sum of squared steps at most {r2}), {time}",
-                    radius / per_unit,
-                    radius / sigma.value()
-                )
+    pub fn describe(&self, name: &str, measure: &Measure) -> String {
+        let time = format!("{}{} {}, {:.2} s", self.note, self.drawn, measure.runs(), self.seconds);
+        match self.answer {
+            Answer::Within { class, reach } => format!("{name}: class {class} within {}, {time}", measure.words(reach)),
+            Answer::At { class } => format!("{name}: class {class}, {time}"),
+            Answer::Abstain(Why { reach: Some(reach), .. }) => {
+                format!("{name}: no answer: only {} is certified ({time})", measure.words(reach))
             }
-            Decision::Predicted { class } => format!("{name}: class {class}, {time}"),
-            Decision::Abstain(reason) => {
-                format!("{name}: no answer: {} ({time})", why(reason, sigma, per_unit))
-            }
+            Answer::Abstain(Why { words, .. }) => format!("{name}: no answer: {words} ({time})"),
         }
     }
 
-    /// The squared radius of a right answer.
-    fn right(&self, label: i64) -> Option<u64> {
-        match self.decision {
-            Decision::Certified { class, r2 } if i64::from(class) == label => Some(r2),
-            Decision::Predicted { class } if i64::from(class) == label => Some(0),
+    /// How far a right answer reaches.
+    pub fn right(&self, label: i64) -> Option<u64> {
+        match self.answer {
+            Answer::Within { class, reach } if i64::from(class) == label => Some(reach),
+            Answer::At { class } if i64::from(class) == label => Some(0),
             _ => None,
         }
     }
-}
 
-/// An abstention in words, with what can be done.
-fn why(reason: Reason, sigma: Sigma, per_unit: f64) -> String {
-    match reason {
-        Reason::UndecidedAtBudget => "the draws do not decide it; more may".into(),
-        Reason::Futility => "given up, an answer was not to be expected; try a smaller target".into(),
-        Reason::BelowTarget { r2 } => {
-            let radius = (r2 as f64).sqrt();
-            format!("only radius {:.4} ({:.2} sigma) is certified", radius / per_unit, radius / sigma.value())
+    fn json(&self, name: &str, measure: &Measure) -> Value {
+        let (decision, reason, class, reach) = match self.answer {
+            Answer::Within { class, reach } => ("certified", None, Some(class), Some(reach)),
+            Answer::At { class } => ("predicted", None, Some(class), None),
+            Answer::Abstain(why) => ("abstain", Some(why.name), None, why.reach),
+        };
+        let mut value = json!({
+            "entry": name, "norm": measure.norm(), "decision": decision, "reason": reason, "class": class,
+            "radius": reach.map(|reach| measure.radius(reach)), measure.field(): reach,
+            "n": self.drawn, "counts": self.counts, "seconds": self.seconds,
+        });
+        if let Value::Object(object) = &mut value {
+            object.extend(self.fields.clone());
         }
-        Reason::NonDeterministicBackend => "the model gives one input two classes".into(),
-        other => name(other).into(),
-    }
-}
-
-/// An abstention as a word.
-fn name(reason: Reason) -> &'static str {
-    match reason {
-        Reason::UndecidedAtBudget => "undecided_at_budget",
-        Reason::Futility => "futility",
-        Reason::BelowTarget { .. } => "below_target",
-        Reason::NonDeterministicBackend => "non_deterministic_backend",
-        Reason::Cancelled => "cancelled",
-        _ => "other",
+        value
     }
 }
 
 /// How many answers there are and what they took.
-pub fn summary(outcomes: &[Outcome]) -> String {
+pub fn summary(outcomes: &[Outcome], measure: &Measure) -> String {
     let mut draws: Vec<u32> = outcomes.iter().map(|outcome| outcome.drawn).collect();
     draws.sort_unstable();
     let (total, entries) = (draws.iter().map(|&n| f64::from(n)).sum::<f64>(), outcomes.len().max(1));
     let answers = outcomes.iter().filter(|outcome| outcome.answers()).count();
     let seconds: f64 = outcomes.iter().map(|outcome| outcome.seconds).sum();
     let mut text = format!(
-        "{answers} of {} answered; draws: mean {:.0}, median {}, most {}; {:.3} s an entry\n",
+        "{answers} of {} answered; {}: mean {:.0}, median {}, most {}; {:.3} s an entry\n",
         outcomes.len(),
+        measure.runs(),
         total / entries as f64,
         draws.get(entries / 2).unwrap_or(&0),
         draws.last().unwrap_or(&0),
@@ -101,10 +149,10 @@ pub fn summary(outcomes: &[Outcome]) -> String {
     );
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for outcome in outcomes {
-        if let Decision::Abstain(reason) = outcome.decision {
-            match reasons.iter_mut().find(|(known, _)| *known == name(reason)) {
+        if let Answer::Abstain(why) = outcome.answer {
+            match reasons.iter_mut().find(|(known, _)| *known == why.name) {
                 Some((_, count)) => *count += 1,
-                None => reasons.push((name(reason), 1)),
+                None => reasons.push((why.name, 1)),
             }
         }
     }
@@ -115,60 +163,13 @@ pub fn summary(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Certified accuracy at quarters of a sigma, up to the first radius that nothing reaches.
-pub fn curve(outcomes: &[Outcome], labels: &[i64], sigma: Sigma) -> Vec<Point> {
-    let mut points = Vec::new();
-    for quarter in 0..=20u32 {
-        let sigmas = f64::from(quarter) / 4.0;
-        let steps = sigmas * sigma.value();
-        let reaches =
-            |(outcome, label): &(&Outcome, &i64)| outcome.right(**label).is_some_and(|r2| r2 as f64 >= steps * steps);
-        let count = outcomes.iter().zip(labels).filter(reaches).count();
-        points.push((sigmas, count));
-        if count == 0 {
-            break;
-        }
-    }
-    points
-}
-
-/// The curve as a table with bars.
-pub fn table(curve: &[Point], entries: usize, sigma: Sigma, per_unit: f64) -> String {
-    let mut text = format!("{:>8}  {:>7}  certified accuracy, {entries} entries\n", "radius", "sigmas");
-    for &(sigmas, count) in curve {
-        let part = count as f64 / entries.max(1) as f64;
-        let bar = "#".repeat((part * 40.0).round() as usize);
-        let radius = sigmas * sigma.value() / per_unit;
-        text += &format!("{radius:>8.4}  {sigmas:>7.2}  {:>5.1} % {bar}\n", part * 100.0);
-    }
-    text
-}
-
-pub fn json(
-    outcomes: &[Outcome],
-    names: &[String],
-    request: &RequestArgs,
-    sigma: Sigma,
-    per_unit: f64,
-) -> serde_json::Value {
-    let entry = |(outcome, name_of): (&Outcome, &String)| {
-        let (decision, reason, class, square) = match outcome.decision {
-            Decision::Certified { class, r2 } => ("certified", None, Some(class), Some(r2)),
-            Decision::Predicted { class } => ("predicted", None, Some(class), None),
-            Decision::Abstain(Reason::BelowTarget { r2 }) => ("abstain", Some("below_target"), None, Some(r2)),
-            Decision::Abstain(reason) => ("abstain", Some(name(reason)), None, None),
-        };
-        serde_json::json!({
-            "entry": name_of, "decision": decision, "reason": reason, "class": class,
-            "radius": square.map(|r2| (r2 as f64).sqrt() / per_unit), "radius_sq_steps": square,
-            "rule": request.rule(), "sigma": sigma.value() / per_unit, "sigma_steps": sigma.value(),
-            "alpha": request.alpha, "n": outcome.drawn, "counts": outcome.counts, "seconds": outcome.seconds,
-        })
-    };
-    let mut entries: Vec<serde_json::Value> = outcomes.iter().zip(names).map(entry).collect();
+/// One object: that of the entry, or of all of them.
+pub fn json(outcomes: &[Outcome], names: &[String], measure: &Measure) -> Value {
+    let mut entries: Vec<Value> =
+        outcomes.iter().zip(names).map(|(outcome, name)| outcome.json(name, measure)).collect();
     if entries.len() == 1 {
         return entries.remove(0);
     }
     let answered = outcomes.iter().filter(|outcome| outcome.answers()).count();
-    serde_json::json!({ "answered": answered, "inputs": outcomes.len(), "entries": entries })
+    json!({ "answered": answered, "inputs": outcomes.len(), "entries": entries })
 }

@@ -1,7 +1,6 @@
 //! The certified-accuracy curve as a picture.
 
-use super::outcome::Point;
-use selvedge::noise::Sigma;
+use super::measure::{Curve, Measure};
 use std::fmt::Write;
 
 const WIDTH: f64 = 560.0;
@@ -11,10 +10,12 @@ const BOTTOM: f64 = 44.0;
 const TOP: f64 = 16.0;
 const RIGHT: f64 = 16.0;
 
-/// Accuracy in percent over the radius in the input's units.
-pub fn svg(curve: &[Point], entries: usize, sigma: Sigma, per_unit: f64) -> String {
-    let most = curve.last().map_or(1.0, |&(sigmas, _)| sigmas).max(0.25);
-    let x = |sigmas: f64| LEFT + sigmas / most * (WIDTH - LEFT - RIGHT);
+/// Accuracy in percent over the radius in the units of the norm.
+pub fn svg(curve: &Curve, measure: &Measure) -> String {
+    let most = curve.points.last().map_or(1.0, |point| point.radius);
+    // A curve of one point has no length.
+    let most = if most > 0.0 { most } else { 1.0 };
+    let x = |radius: f64| LEFT + radius / most * (WIDTH - LEFT - RIGHT);
     let y = |part: f64| TOP + (1.0 - part) * (HEIGHT - TOP - BOTTOM);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
@@ -32,27 +33,27 @@ pub fn svg(curve: &[Point], entries: usize, sigma: Sigma, per_unit: f64) -> Stri
             tenth * 10
         );
     }
-    for &(sigmas, _) in curve.iter().step_by(if curve.len() > 10 { 4 } else { 2 }) {
+    for point in curve.points.iter().step_by(if curve.points.len() > 10 { 4 } else { 2 }) {
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.3}</text>",
-            x(sigmas),
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            x(point.radius),
             HEIGHT - BOTTOM + 16.0,
-            sigmas * sigma.value() / per_unit
+            measure.tick(point.radius)
         );
     }
     let mut path = String::new();
-    for (index, &(sigmas, count)) in curve.iter().enumerate() {
-        let part = count as f64 / entries.max(1) as f64;
-        let _ = write!(path, "{}{:.1} {:.1}", if index == 0 { "M" } else { "L" }, x(sigmas), y(part));
+    for (index, point) in curve.points.iter().enumerate() {
+        let part = point.count as f64 / curve.entries.max(1) as f64;
+        let _ = write!(path, "{}{:.1} {:.1}", if index == 0 { "M" } else { "L" }, x(point.radius), y(part));
     }
     let _ = write!(
         out,
         "<path d=\"{path}\" fill=\"none\" stroke=\"#0a6ebd\" stroke-width=\"2\"/>\n<text x=\"{:.1}\" y=\"{:.1}\" \
-         text-anchor=\"middle\">radius ({entries} entries, sigma {:.4})</text>\n</svg>\n",
+         text-anchor=\"middle\">{}</text>\n</svg>\n",
         LEFT + (WIDTH - LEFT - RIGHT) / 2.0,
         HEIGHT - 10.0,
-        sigma.value() / per_unit
+        measure.caption(curve.entries)
     );
     out
 }

@@ -2,36 +2,38 @@
 
 use super::input::CertifyInput;
 use crate::error::Failure;
-use selvedge::certify::{Alpha, CertError, CertSpec, GRID, LookTable, Price, Request, Rule};
+use selvedge::certify::{Alpha, CertError, CertSpec, GRID, LookTable, Price, Request, Rule, Simplex};
 use selvedge::noise::{NoiseTable, Sigma};
 
 #[derive(clap::Args)]
 pub struct RequestArgs {
     /// Standard deviation of the noise in the input's units: 0.25 is a quarter of the range of a picture
-    #[arg(long, required_unless_present = "sigma_steps")]
-    sigma: Option<f64>,
+    #[arg(long)]
+    pub sigma: Option<f64>,
     /// The same in steps of the input's grid
     #[arg(long, conflicts_with = "sigma")]
-    sigma_steps: Option<f64>,
-    /// Probability that the statement is false
-    #[arg(long, default_value_t = 0.001)]
-    pub alpha: f64,
-    /// Draws that choose the class
-    #[arg(long, default_value_t = 100)]
-    selection: u32,
-    /// Draws that estimate its probability, at most
-    #[arg(long, default_value_t = 10_000)]
-    pub draws: u32,
-    /// A radius (in the input's units) that is enough: by default the run stops as soon as it is certified or out of reach
+    pub sigma_steps: Option<f64>,
+    /// Probability that the statement is false; 0.001 if not given
+    #[arg(long)]
+    pub alpha: Option<f64>,
+    /// Draws that choose the class; 100 if not given
+    #[arg(long)]
+    pub selection: Option<u32>,
+    /// Draws that estimate its probability, at most; 10000 if not given
+    #[arg(long)]
+    pub draws: Option<u32>,
+    /// A radius (in the input's units; positions for l0) that is enough. With l2 the run then stops as soon as it is certified
+    /// or out of reach
     #[arg(long, value_name = "RADIUS")]
-    target: Option<f64>,
+    pub target: Option<f64>,
     /// `sequential` stops when --target is decided (the default with one), `fixed` makes all draws (the default without),
-    /// `largest` stops when the radius hardly grows, `partition` bounds each other class, `predict` names the class alone
-    #[arg(long, value_parser = ["sequential", "fixed", "largest", "partition", "predict"])]
-    rule: Option<String>,
-    /// With `largest`: growth of the radius, in sigmas, that is worth going on for
-    #[arg(long, default_value_t = 0.05, value_name = "SIGMAS")]
-    gain: f64,
+    /// `largest` stops when the radius hardly grows, `partition` bounds each other class, `margin` weighs the scores of each
+    /// draw (softmax, sparsemax or arg-max) in place of counting, `predict` names the class alone
+    #[arg(long, value_parser = ["sequential", "fixed", "largest", "partition", "margin", "predict"])]
+    pub rule: Option<String>,
+    /// With --rule largest: growth of the radius, in sigmas, that is worth going on for; 0.05 if not given
+    #[arg(long, value_name = "SIGMAS")]
+    pub gain: Option<f64>,
 }
 
 /// Room for the rows of a look table.
@@ -71,9 +73,25 @@ impl RequestArgs {
         self.rule.as_deref().unwrap_or(if self.target.is_some() { "sequential" } else { "fixed" })
     }
 
-    fn alpha(&self) -> Result<Alpha, Failure> {
-        Alpha::from_f64(self.alpha)
-            .map_err(|_| Failure::bad(format!("--alpha {}: give a probability between 0 and 1", self.alpha)))
+    /// The failure probability.
+    pub fn alpha(&self) -> f64 {
+        self.alpha.unwrap_or(0.001)
+    }
+
+    /// Draws that choose the class.
+    pub fn selection(&self) -> u32 {
+        self.selection.unwrap_or(100)
+    }
+
+    /// Draws that estimate its probability, at most.
+    pub fn draws(&self) -> u32 {
+        self.draws.unwrap_or(10_000)
+    }
+
+    /// The failure probability, to be spent.
+    pub fn alpha_units(&self) -> Result<Alpha, Failure> {
+        let alpha = self.alpha();
+        Alpha::from_f64(alpha).map_err(|_| Failure::bad(format!("--alpha {alpha}: give a probability between 0 and 1")))
     }
 
     /// The squared radius in grid steps.
@@ -101,10 +119,10 @@ impl RequestArgs {
         let r2 = self.target_r2(input.per_unit)?;
         let r2 = r2.ok_or_else(|| Failure::bad("--rule sequential decides one radius; give --target"))?;
         if rows.samples.is_empty() {
-            return Err(Failure::bad(format!("--draws {}: a target is looked at after 16 draws first", self.draws)));
+            return Err(Failure::bad(format!("--draws {}: a target is looked at after 16 draws first", self.draws())));
         }
         let price = Price::new(table.sigma(), table.tv_price(input.size as u32));
-        rows.build(&price, r2, &self.alpha()?).map(Some).map_err(|e| self.refused(&e))
+        rows.build(&price, r2, &self.alpha_units()?).map(Some).map_err(|e| self.refused(&e))
     }
 
     /// The request, if it can be answered.
@@ -113,15 +131,18 @@ impl RequestArgs {
         input: &CertifyInput,
         sigma: Sigma,
         looks: Option<&'t LookTable<'t>>,
+        maps: &'t [Simplex],
     ) -> Result<CertSpec<'t>, Failure> {
-        let gain = (self.gain * 1000.0).round();
+        let sigmas = self.gain.unwrap_or(0.05);
+        let gain = (sigmas * 1000.0).round();
         if !(0.0..=1.0e6).contains(&gain) {
-            return Err(Failure::bad(format!("--gain {}: give sigmas, such as 0.05", self.gain)));
+            return Err(Failure::bad(format!("--gain {sigmas}: give sigmas, such as 0.05")));
         }
         let rule = match (looks, self.rule()) {
             (Some(looks), _) => Rule::Sequential(looks),
             (None, "largest") => Rule::Largest { gain: gain as u32 },
             (None, "partition") => Rule::Partition,
+            (None, "margin") => Rule::Margin(maps),
             (None, "predict") => Rule::Predict,
             (None, _) => Rule::Fixed,
         };
@@ -132,20 +153,20 @@ impl RequestArgs {
         let request = Request {
             rule,
             sigma,
-            selection: if predicts { 0 } else { self.selection },
-            samples: self.draws,
+            selection: if predicts { 0 } else { self.selection() },
+            samples: self.draws(),
             target_r2: self.target_r2(input.per_unit)?,
         };
-        CertSpec::new(self.alpha()?, request).map_err(|e| self.refused(&e))
+        CertSpec::new(self.alpha_units()?, request).map_err(|e| self.refused(&e))
     }
 
     /// A refusal, with the option to change.
     pub fn refused(&self, error: &CertError) -> Failure {
         let option = match error {
-            CertError::TooFewSamples { .. } => format!("--draws {}: ", self.draws),
+            CertError::TooFewSamples { .. } => format!("--draws {}: ", self.draws()),
             CertError::Target => format!("--target {}: ", self.target.unwrap_or(0.0)),
-            CertError::Selection => format!("--selection {}: ", self.selection),
-            CertError::Alpha => format!("--alpha {}: ", self.alpha),
+            CertError::Selection => format!("--selection {}: ", self.selection()),
+            CertError::Alpha => format!("--alpha {}: ", self.alpha()),
             CertError::Sigma => "--sigma: ".to_string(),
             _ => String::new(),
         };
