@@ -157,8 +157,12 @@ def decisions(it, art, args):
 
 def measured_memory(command):
     """Peak of a process in KiB: of a small parent, since a child starts with its parent's peak."""
-    child = "import os,resource,sys;os.spawnvp(os.P_WAIT,sys.argv[1],sys.argv[1:]);sys.stderr.write('%d' % resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    run = subprocess.run([sys.executable, "-S", "-E", "-c", child, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    child = (
+        "import os,resource,sys;os.spawnvp(os.P_WAIT,sys.argv[1],sys.argv[1:]);"
+        "sys.stderr.write(' %d' % resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, "-S", "-E", "-c", child, *map(str, command)]
+    run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     return int(run.stderr.split()[-1])
 
 
