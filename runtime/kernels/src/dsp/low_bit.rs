@@ -1,7 +1,8 @@
 //! `dense_w4__dsp_4x8`, `conv2d_w2__dsp_4x8`, … : tiles of 4 rows or pixels, then single ones,
-//! times the channels of a group, of codes of 4 and 2 bits.
+//! times the channels of a group.
 //!
-//! Codes of 3 bits, offsets without scales and rows without elements have no loops here.
+//! Offsets without scales and rows without elements have no loops here; nor have codes of 3 bits in
+//! Arm code, which lacks Thumb's repeated masks.
 
 use zerocopy::FromBytes;
 
@@ -11,6 +12,8 @@ use super::gather::Patches;
 use super::low_lines::Layout;
 use super::low_row::{row_w2, row_w4};
 use super::low_tile::{Groups, Task, tile_w2, tile_w4};
+#[cfg(selvedge_thumb2)]
+use super::low_w3::{row_w3, tile_w3};
 use super::panels;
 use crate::args::*;
 use crate::code::{Code, Width};
@@ -95,7 +98,7 @@ impl<'a> Layer<'a> {
     fn new<C: Code>(w: &LowBit<'a>, first: usize, channels: usize, output: &Output<'_>) -> Option<Self> {
         let kind = Self::kind::<C>(w)?;
         let layout = Layout::new(w, C::WIDTH, kind)?;
-        let words = w.k.div_ceil(C::WIDTH.block());
+        let words = w.k.div_ceil(C::WIDTH.block()) * C::WIDTH.runs();
         let values = w.n * layout.groups;
         let whole = w.codes.len() >= panel_bytes(C::WIDTH, w.n, w.k)
             && (kind == Groups::Whole || w.scales.len() >= values)
@@ -110,7 +113,8 @@ impl<'a> Layer<'a> {
 
     /// `None` where there are no loops for the layer.
     fn kind<C: Code>(w: &LowBit<'_>) -> Option<Groups> {
-        if C::WIDTH == Width::W3 || w.k == 0 || w.n == 0 || w.k >= MAX_K || !w.group.is_multiple_of(SPAN) {
+        let loops = cfg!(selvedge_thumb2) || C::WIDTH != Width::W3;
+        if !loops || w.k == 0 || w.n == 0 || w.k >= MAX_K || !w.group.is_multiple_of(SPAN) {
             return None;
         }
         match (w.scales.is_empty(), w.offsets.is_empty()) {
@@ -146,17 +150,23 @@ impl<'a> Layer<'a> {
         let place = panel * NR * self.layout.groups;
         Task {
             layer,
-            mask: if C::WIDTH == Width::W4 { 0xf_000f } else { 0x3_0003 },
+            mask: match C::WIDTH {
+                Width::W4 => 0xf_000f,
+                Width::W3 => 0x7_0007,
+                Width::W2 | Width::T2 => 0x3_0003,
+            },
             scales: w.scales.as_ptr().wrapping_add(place),
             offsets: w.offsets.as_ptr().wrapping_add(place),
             live: 0,
             span: 0,
-            words: self.layout.group / block,
+            words: self.layout.group / block * C::WIDTH.runs(),
             left: 0,
             groups: self.layout.groups,
             totals: [0; MR],
             kind: self.kind,
             skip: 0,
+            sums: [0; MR],
+            reached: [0; 2],
         }
     }
 
@@ -189,6 +199,10 @@ unsafe fn run<C: Code>(task: &mut Task, rows: usize) {
         match (C::WIDTH, rows) {
             (Width::W4, MR) => tile_w4(task),
             (Width::W4, _) => row_w4(task),
+            #[cfg(selvedge_thumb2)]
+            (Width::W3, MR) => tile_w3(task),
+            #[cfg(selvedge_thumb2)]
+            (Width::W3, _) => row_w3(task),
             (_, MR) => tile_w2(task),
             _ => row_w2(task),
         }

@@ -11,7 +11,7 @@ use super::asm::{self, tile_epilogue, tile_macros, tile_purge};
 pub struct Task {
     /// `quads` counts the words of a channel, `w` points to codes.
     pub layer: asm::Task,
-    /// 0x000f000f or 0x00030003: what the loops take at a time.
+    /// 0x000f000f, 0x00070007 or 0x00030003: what the loops take at a time.
     pub mask: u32,
     /// Those of the channel and group reached; the loops keep both.
     pub scales: *const u8,
@@ -29,6 +29,10 @@ pub struct Task {
     pub kind: Groups,
     /// From the scales of a panel, as the loops leave them, to those of the next; the loops keep it.
     pub skip: usize,
+    /// Sums of up to four channels, the one in work, and where they end; [`super::low_w3::row_w3`]
+    /// keeps them.
+    pub sums: [i32; 4],
+    pub reached: [usize; 2],
 }
 
 /// What the sums of a k group are multiplied with.
