@@ -11,7 +11,7 @@ use super::epilogue::{self, Block};
 use super::gather::Patches;
 use super::low_lines::Layout;
 use super::low_row::{row_w2, row_w4};
-use super::low_tile::{Groups, Task, tile_w2, tile_w4};
+use super::low_tile::{Groups, Steps, Task, tile_w2, tile_w4};
 #[cfg(selvedge_thumb2)]
 use super::low_w3::{row_w3, tile_w3};
 use super::panels;
@@ -87,6 +87,8 @@ struct Layer<'a> {
     kind: Groups,
     /// Words of a channel.
     words: usize,
+    /// Of one row, whose turns are words, and of four, whose turns are spans.
+    steps: [Steps; 2],
     first: usize,
     channels: usize,
     /// Where the loops have an epilogue for the layer.
@@ -103,7 +105,12 @@ impl<'a> Layer<'a> {
         let whole = w.codes.len() >= panel_bytes(C::WIDTH, w.n, w.k)
             && (kind == Groups::Whole || w.scales.len() >= values)
             && (kind != Groups::Offset || w.offsets.len() >= values);
-        let mut layer = Self { w: *w, layout, kind, words, first, channels, fused: None };
+        let steps = if kind == Groups::Spans {
+            [C::WIDTH.block(), SPAN].map(|turn| Steps::new(w.k.div_ceil(turn), layout.group / turn))
+        } else {
+            [Steps::default(); 2]
+        };
+        let mut layer = Self { w: *w, layout, kind, words, steps, first, channels, fused: None };
         if let Output::I8(q, _) = output {
             let task = panels::fused(zerocopy::transmute_ref!(w.codes), words, first, w.n, channels, q);
             layer.fused = task.map(|task| layer.task::<C>(task, 0));
@@ -119,6 +126,7 @@ impl<'a> Layer<'a> {
         }
         match (w.scales.is_empty(), w.offsets.is_empty()) {
             (true, true) if w.group == 0 => Some(Groups::Whole),
+            (false, true) if w.k.div_ceil(C::WIDTH.block()) * C::WIDTH.block() % SPAN == 0 => Some(Groups::Spans),
             (false, true) => Some(Groups::Scaled),
             (false, false) => Some(Groups::Offset),
             _ => None,
@@ -135,6 +143,7 @@ impl<'a> Layer<'a> {
             (Output::I8(_, out), Some(task)) if rows == MR || task.layer.mode != asm::Mode::Residual => {
                 let Some(out) = out.get_mut(at..at + (rows - 1) * self.channels + self.w.n) else { return };
                 (task.layer.channel, task.layer.x, task.layer.out) = (0, x.as_ptr(), out.as_mut_ptr());
+                task.steps = self.steps[usize::from(rows == MR)];
                 (task.scales, task.offsets, task.skip) = (self.w.scales.as_ptr(), self.w.offsets.as_ptr(), 0);
                 // SAFETY: `new` has seen to codes, scales and offsets, this function to x, `fused`
                 // to arrays and shifts; `out` ends with the last element of the last row.
@@ -167,6 +176,7 @@ impl<'a> Layer<'a> {
             skip: 0,
             sums: [0; MR],
             reached: [0; 2],
+            steps: Steps::default(),
         }
     }
 
@@ -180,6 +190,7 @@ impl<'a> Layer<'a> {
             let zeros = [0; NR];
             let layer = panels::sums_task(zerocopy::transmute_ref!(codes), x, self.words, live, &zeros, &mut sums);
             let mut task = self.task::<C>(layer, panel);
+            task.steps = self.steps[usize::from(rows == MR)];
             // SAFETY: `new` has seen to codes, scales and offsets, `run` to x; the zeros serve as
             // the arrays of eight channels, two of which do not matter, and there is room for four
             // sums of each.

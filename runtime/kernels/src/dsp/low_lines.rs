@@ -127,11 +127,8 @@ impl Layout {
             let from = rows + group * self.group / 2 * rows;
             let len = self.pairs(words, rows, group).len();
             let to = self.at(rows, group) + rows;
-            for i in (0..len).rev() {
-                let word = words.get(from + i).copied().unwrap_or_default();
-                if let Some(to) = words.get_mut(to + i) {
-                    *to = word;
-                }
+            if to + len <= words.len() && from <= to {
+                words.copy_within(from..from + len, to);
             }
         }
     }

@@ -33,6 +33,31 @@ pub struct Task {
     /// keeps them.
     pub sums: [i32; 4],
     pub reached: [usize; 2],
+    /// With [`Groups::Spans`] how far the loops go.
+    pub steps: Steps,
+}
+
+/// Turns of the inner loop, less one and times 2^16.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Steps {
+    /// Those of the first group, and the number of groups as long as it.
+    first: u32,
+    /// From the end of a group to the next: its turns once more, and a group less.
+    next: u32,
+    /// As `first`, of a shorter last group; 0: there is none.
+    last: u32,
+}
+
+impl Steps {
+    /// Of a channel of `turns` > 0 turns, `group` > 0 to a group.
+    pub fn new(turns: usize, group: usize) -> Self {
+        let step = |turns: usize, groups: usize| ((turns as u32).wrapping_sub(1) << 16) | (groups as u32 & 0xffff);
+        let (whole, rest) = (turns / group.max(1), turns % group.max(1));
+        let last = if rest > 0 { step(rest, 1) } else { 0 };
+        let (first, last) = if whole > 0 { (step(group, whole), last) } else { (last, 0) };
+        Self { first, next: ((group as u32) << 16).wrapping_sub(1), last }
+    }
 }
 
 /// What the sums of a k group are multiplied with.
@@ -44,6 +69,8 @@ pub enum Groups {
     Scaled = 1,
     /// A scale, and an offset times the sum of x.
     Offset = 2,
+    /// As `Scaled`; the channel ends with a whole span.
+    Spans = 3,
 }
 
 /// What a panel begins with: r2 the channel reached, r3 becomes its channels.
@@ -223,6 +250,8 @@ macro_rules! tile {
                 "add r7, r7, r8",
                 "b 6b",
                 "28:",
+                "cmp r3, #0x320",
+                "beq 33f",
                 "str r2, [r12, #112]",
                 "mov r9, r8",
                 "mov r10, r8",
@@ -279,6 +308,53 @@ macro_rules! tile {
                 "b 24b",
                 "27:",
                 low_rewind!(1),
+                "b 23b",
+                // A full panel of spans: r2 turns and groups left; from sp on the sums of the
+                // groups behind, then scales, and what r2 grows by behind a group and becomes
+                // before the last.
+                "33:",
+                "mov r9, r8",
+                "mov r10, r8",
+                "mov r11, r8",
+                "sub sp, sp, #32",
+                "stmia sp, {{r8-r11}}",
+                "ldr r8, [r12, #92]",
+                "ldrd r10, r11, [r12, #172]",
+                "add r9, r8, #1",
+                "ldr r2, [r12, #168]",
+                "str r9, [r12, #92]",
+                "str r8, [sp, #16]",
+                "strd r10, r11, [sp, #20]",
+                "ldr r3, [r12, #88]",
+                "b 35f",
+                "34:",
+                "ldmia r1!, {{r4-r7}}",
+                "35:",
+                concat!(".rept ", $unroll),
+                "ldr r12, [r0], #32",
+                "selvedge_macs",
+                ".endr",
+                "subs r2, r2, #0x10000",
+                "bhs 35b",
+                "ldr r12, [sp, #16]",
+                "ldrb lr, [r12], #8",
+                "str r12, [sp, #16]",
+                "ldmia sp, {{r8-r11}}",
+                "mla r4, r4, lr, r8",
+                "ldr r8, [sp, #20]",
+                "mla r5, r5, lr, r9",
+                "mla r6, r6, lr, r10",
+                "mla r7, r7, lr, r11",
+                "add r2, r2, r8",
+                "lsls r8, r2, #16",
+                "stmia sp, {{r4-r7}}",
+                "bne 34b",
+                "ldr r2, [sp, #24]",
+                "str r8, [sp, #24]",
+                "cmp r2, #0",
+                "bne 34b",
+                "add sp, sp, #32",
+                "ldr r12, [sp]",
                 "b 23b",
                 ".purgem selvedge_macs",
                 tile_purge!(),
