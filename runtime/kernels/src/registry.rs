@@ -222,9 +222,11 @@ kernels! {
         depthwise_w8__helium_2x8 { family: DepthwiseW8, tile: (2, 8) }
         dense_w8__helium_4x8 { family: DenseW8, tile: (4, 8) }
         conv2d_w4__helium_4x8 { family: Conv2dW4, tile: (4, 8) }
+        conv2d_w3__helium_4x8 { family: Conv2dW3, tile: (4, 8) }
         conv2d_w2__helium_4x8 { family: Conv2dW2, tile: (4, 8) }
         conv2d_t2__helium_4x8 { family: Conv2dT2, tile: (4, 8) }
         dense_w4__helium_4x8 { family: DenseW4, tile: (4, 8) }
+        dense_w3__helium_4x8 { family: DenseW3, tile: (4, 8) }
         dense_w2__helium_4x8 { family: DenseW2, tile: (4, 8) }
         dense_t2__helium_4x8 { family: DenseT2, tile: (4, 8) }
         max_pool_i8__helium_1x16 { family: MaxPoolI8, tile: (1, 16) }

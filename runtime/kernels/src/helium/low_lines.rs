@@ -1,13 +1,14 @@
 //! Rows of a tile in scratch, arranged for gathers of codes.
 //!
-//! A gather fetches four words of a channel, a block of [`Layout::block`] k: 32 of W4, 64 of W2.
+//! A gather fetches four words of a channel, a block of [`Layout::block`] k: 32 of W4, 64 of W2 and, by
+//! the words of low bits, of W3.
 //! Field f of word l are the k 4·(l·fields + f) and the three behind. A block of a tile is
 //! `[rows][fields][4 words][4 bytes]`; before the blocks of a k group lies a number for each row.
 
 use core::arch::asm;
 
 use crate::args::LowBit;
-use crate::code::Code;
+use crate::code::{Code, Width};
 use crate::pack_low::groups_of;
 
 /// Where the words of 16 k of a row go in a block.
@@ -17,6 +18,14 @@ struct Offsets([u32; 4]);
 /// Of blocks of two fields, and of four.
 static PAIRS: Offsets = Offsets([0, 16, 4, 20]);
 static QUADS: Offsets = Offsets([0, 16, 32, 48]);
+
+/// k of a channel's word; of codes of 3 bits those of a word of low bits.
+pub const fn word_k<C: Code>() -> usize {
+    match C::WIDTH {
+        Width::W4 => 8,
+        Width::W3 | Width::W2 | Width::T2 => 16,
+    }
+}
 
 /// How the rows of a layer lie.
 #[derive(Clone, Copy)]
@@ -37,7 +46,7 @@ impl Layout {
     pub fn new<C: Code>(w: &LowBit<'_>) -> Self {
         let group = if w.group == 0 { w.k } else { w.group };
         let factor = if w.offsets.is_empty() { -i32::from(w.zero) } else { -1 };
-        let block = 4 * C::WIDTH.block();
+        let block = 4 * word_k::<C>();
         let padded = group.min(w.k).next_multiple_of(block);
         Self { k: w.k, group, groups: groups_of(w.k, w.group), block, padded, factor }
     }

@@ -1,10 +1,11 @@
-//! Full panels of codes of 4 and 2 bits whose outputs are int8: sums and epilogue in registers,
+//! Full panels of codes whose outputs are int8: sums and epilogue in registers,
 //! as those of W8 in [`super::tile_loops`] and [`super::row_i8`].
 
 use core::arch::asm;
 
 use super::dot::vectors;
 use super::low_loops::{field, four, fours, two, twos};
+use super::low_w3::{LANES, part, third_bits, three, threes};
 use super::tile_i8::Int8;
 use super::tile_loops::add_residual;
 use crate::pack::{MR, NR};
@@ -39,13 +40,24 @@ pub struct Args {
     /// m1, m2, c, −s, lo, hi of a fused residual, 96.
     residual: [i32; 6],
     pad: [i32; 2],
+    /// Of codes of 3 bits: addresses of a panel's first words as the loop keeps them, 128; how far
+    /// third bits lie behind them, 144; [`LANES`], 160.
+    panel: [usize; 4],
+    high: [usize; 4],
+    lanes: [u32; 4],
 }
 
 /// Full panels of a layer, whole rows of which share a scale.
 pub struct Panels<'a> {
     pub codes: &'a [u8],
-    /// Words of a channel.
+    /// Words of a channel, and those of them that gathers of low bits fetch.
+    pub column: usize,
     pub words: usize,
+    /// Runs from the first word of a channel that a gather fetches to the four of it, to those of
+    /// the next, and ahead of them to their third bits.
+    pub lanes: [usize; 4],
+    pub step: usize,
+    pub high: [usize; 4],
     /// The first channel of the output, their number, in panels of 8, and those of a row.
     pub first: usize,
     pub channels: usize,
@@ -62,13 +74,13 @@ impl Panels<'_> {
         let sound = self.channels.is_multiple_of(NR)
             && self.channels > 0
             && self.words > 0
-            && self.codes.len() >= self.channels * self.words * 4
+            && self.codes.len() >= self.channels * self.column * 4
             && int8.bias.len().min(int8.q.multiplier.len()).min(int8.q.shift.len()) >= end;
         sound.then(|| Args {
             x: core::ptr::null(),
             blocks: self.words / 4,
             tail: self.words % 4,
-            panel_step: (self.words * run).wrapping_sub(run),
+            panel_step: (self.column * run).wrapping_sub(run),
             multiplier: int8.q.multiplier.as_ptr().wrapping_add(self.first),
             shift: int8.q.shift.as_ptr().wrapping_add(self.first),
             out: core::ptr::null_mut(),
@@ -80,7 +92,7 @@ impl Panels<'_> {
             bias: int8.bias.as_ptr().wrapping_add(self.first),
             words: self.words,
             unused: [0; 2],
-            at: [0, 1, 2, 3].map(|i| self.codes.as_ptr().wrapping_add(i * run).wrapping_sub(4 * run)),
+            at: self.lanes.map(|i| self.codes.as_ptr().wrapping_add(i * run).wrapping_sub(self.step * run)),
             rows: [0, 1, 2, 3].map(|i| i * self.row),
             residual: int8
                 .q
@@ -88,6 +100,9 @@ impl Panels<'_> {
                 .as_ref()
                 .map_or([0; 6], |r| [r.m1, r.m2, r.c, -((r.s & 31) as i32), r.lo as i32, r.hi as i32]),
             pad: [0; 2],
+            panel: [0; 4],
+            high: self.high.map(|i| i * run),
+            lanes: LANES,
         })
     }
 }
@@ -104,12 +119,12 @@ impl Args {
 
 /// Panels of four rows, two channels at a time.
 macro_rules! tile {
-    ($name:ident, $mask:literal, $body:expr, [$push:expr, $pop:literal], $first:expr, $second:expr) => {
+    ($name:ident, $keep:expr, [$to:expr, $set:expr, $take:expr], [$load:expr, $tail:expr, $body:expr], [$push:expr, $pop:literal], $first:expr, $second:expr) => {
         /// # Safety
         /// The arguments are those of [`Panels::args`], with four rows, arranged, and room for
         /// their outputs; the codes lie at a multiple of 4.
         #[inline(never)]
-        pub unsafe fn $name(args: &Args) {
+        pub unsafe fn $name(args: &mut Args) {
             // SAFETY: gathers read words of the panels, the last of them under a predicate; the
             // arrays have an entry a channel; a byte is stored for each row and channel. r6 and
             // r7 are given back as they were.
@@ -130,9 +145,9 @@ macro_rules! tile {
                     "vldrw.u32 q0, [r0, #64]",
                     "rsb r3, r11, #0",
                     "vadd.i32 q0, q0, r3",
+                    $keep,
                     "2:",
-                    "vadd.i32 q1, q0, r11",
-                    concat!("vmov.i8 q5, #", $mask),
+                    $to,
                     "ldrd r0, r8, [r11], #8",
                     "ldr r1, [sp]",
                     "ldrd r3, r5, [r1, #-16]",
@@ -145,12 +160,12 @@ macro_rules! tile {
                     "add lr, r8, r7",
                     "add r0, r0, r3",
                     "add r8, r8, r3",
+                    $set,
                     "ldrd r7, r9, [sp, #4]",
                     "cmp r7, #0",
                     "beq 4f",
                     "3:",
-                    "vldrw.u32 q2, [q1, #128]!",
-                    "vldrw.u32 q3, [q1, #4]",
+                    $load,
                     $body,
                     "subs r7, r7, #1",
                     "bne 3b",
@@ -158,9 +173,7 @@ macro_rules! tile {
                     "cmp r9, #0",
                     "beq 5f",
                     "vctp.32 r9",
-                    "vpstt",
-                    "vldrwt.u32 q2, [q1, #128]!",
-                    "vldrwt.u32 q3, [q1, #4]",
+                    $tail,
                     $body,
                     "5:",
                     "vmov q2[2], q2[0], r0, r4",
@@ -203,7 +216,9 @@ macro_rules! tile {
                     "ldr r1, [sp, #12]",
                     "ldr r2, [sp, #36]",
                     "add r8, r8, #8",
+                    $take,
                     "vadd.i32 q0, q0, r1",
+                    $keep,
                     "str r8, [sp, #28]",
                     "cmp r7, r2",
                     "bne 2b",
@@ -234,9 +249,54 @@ macro_rules! push {
     };
 }
 
-tile!(panels_w4, "15", fours!(), ["", "44"], "", "");
-tile!(panels_w2, "3", twos!(), ["", "44"], "", "");
-tile!(
+/// As [`tile`], with codes that two gathers of words hold; q0 keeps the panel's addresses.
+macro_rules! plain_tile {
+    ($name:ident, $mask:literal, $body:expr, $($rest:tt)*) => {
+        tile!(
+            $name,
+            "",
+            [concat!("vadd.i32 q1, q0, r11\nvmov.i8 q5, #", $mask), "", ""],
+            [
+                "vldrw.u32 q2, [q1, #128]!\nvldrw.u32 q3, [q1, #4]",
+                "vpstt\nvldrwt.u32 q2, [q1, #128]!\nvldrwt.u32 q3, [q1, #4]",
+                $body
+            ],
+            $($rest)*
+        );
+    };
+}
+
+/// As [`tile`], with codes of 3 bits; memory keeps the panel's addresses.
+macro_rules! tile_of_3 {
+    ($name:ident, $($rest:tt)*) => {
+        tile!(
+            $name,
+            "ldr r3, [sp, #40]\nvstrw.32 q0, [r3, #128]",
+            [
+                "ldr r3, [sp, #40]\nvldrw.u32 q1, [r3, #128]\nvadd.i32 q1, q1, r11",
+                "ldr r3, [sp, #40]",
+                "ldr r3, [sp, #40]\nvldrw.u32 q0, [r3, #128]"
+            ],
+            [
+                concat!(
+                    "vldrw.u32 q2, [q1, #192]!\nvldrw.u32 q3, [q1, #4]\n",
+                    third_bits!("r3", "144", "160", "", "")
+                ),
+                concat!(
+                    "vpstt\nvldrwt.u32 q2, [q1, #192]!\nvldrwt.u32 q3, [q1, #4]\n",
+                    third_bits!("r3", "144", "160", "vpstt\n", "t")
+                ),
+                threes!()
+            ],
+            $($rest)*
+        );
+    };
+}
+
+plain_tile!(panels_w4, "15", fours!(), ["", "44"], "", "");
+plain_tile!(panels_w2, "3", twos!(), ["", "44"], "", "");
+tile_of_3!(panels_w3, ["", "44"], "", "");
+plain_tile!(
     panels_add_w4,
     "15",
     fours!(),
@@ -244,7 +304,7 @@ tile!(
     add_residual!("q2", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"]),
     add_residual!("q3", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"])
 );
-tile!(
+plain_tile!(
     panels_add_w2,
     "3",
     twos!(),
@@ -252,10 +312,16 @@ tile!(
     add_residual!("q2", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"]),
     add_residual!("q3", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"])
 );
+tile_of_3!(
+    panels_add_w3,
+    [push!(), "68"],
+    add_residual!("q2", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"]),
+    add_residual!("q3", "r7", "q5", ["44", "52", "60"], "q4", ["r0", "r2"])
+);
 
 /// Panels of one row, four channels at a time; the addresses move on in the residual's place.
 macro_rules! row {
-    ($name:ident, $mask:literal, $load:expr, $four:ident) => {
+    ($name:ident, $mask:literal, $load:expr, [$a:expr, $b:expr, $c:expr, $d:expr]) => {
         /// # Safety
         /// As [`panels_w4`], with one row; no residual.
         #[inline(never)]
@@ -287,10 +353,10 @@ macro_rules! row {
                     "dlstp.32 lr, r10",
                     "3:",
                     $load,
-                    $four!(", #128]!", "r0"),
-                    $four!(", #4]", "r2"),
-                    $four!(", #8]", "r4"),
-                    $four!(", #12]", "r8"),
+                    $a,
+                    $b,
+                    $c,
+                    $d,
                     "letp lr, 3b",
                     "vmov q2[2], q2[0], r0, r4",
                     "vldrw.u32 q3, [r9], #16",
@@ -340,10 +406,26 @@ macro_rules! row {
     };
 }
 
-row!(rows_w4, "15", "vldrw.u32 q6, [r1], #16\nvldrw.u32 q7, [r1], #16", four);
+row!(
+    rows_w4,
+    "15",
+    "vldrw.u32 q6, [r1], #16\nvldrw.u32 q7, [r1], #16",
+    [four!(", #128]!", "r0"), four!(", #4]", "r2"), four!(", #8]", "r4"), four!(", #12]", "r8")]
+);
 row!(
     rows_w2,
     "3",
     "vldrw.u32 q0, [r1], #16\nvldrw.u32 q4, [r1], #16\nvldrw.u32 q6, [r1], #16\nvldrw.u32 q7, [r1], #16",
-    two
+    [two!(", #128]!", "r0"), two!(", #4]", "r2"), two!(", #8]", "r4"), two!(", #12]", "r8")]
+);
+row!(
+    rows_w3,
+    "0",
+    "vldrw.u32 q0, [r1], #16\nvldrw.u32 q4, [r1], #16\nvldrw.u32 q6, [r1], #16\nvldrw.u32 q7, [r1], #16",
+    [
+        three!(", #192]!", "0", "r0", "r6", "144", "160"),
+        three!(", #4]", "4", "r2", "r6", "144", "160"),
+        three!(", #8]", "8", "r4", "r6", "144", "160"),
+        three!(", #12]", "12", "r8", "r6", "144", "160")
+    ]
 );

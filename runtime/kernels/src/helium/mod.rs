@@ -20,6 +20,7 @@ mod low_bit;
 mod low_lines;
 mod low_loops;
 mod low_panels;
+mod low_w3;
 mod pool_i8;
 mod row_i8;
 mod taps;
