@@ -5,6 +5,7 @@
 
 use super::epilogue::Epilogue;
 use super::gather::Patches;
+use super::low_groups::*;
 use super::low_lines::{Layout, word_k};
 use super::low_loops::{self, add_scaled, row_w2, row_w4, tile_w2, tile_w4};
 use super::low_panels::*;
@@ -121,23 +122,34 @@ impl<'a> Layer<'a> {
         self.w.scales.is_empty() && self.w.offsets.is_empty() && self.layout.groups == 1
     }
 
+    /// Whether the loops with an epilogue have its groups: each has a scale, and whole gathers.
+    fn is_scaled<C: Code>(&self) -> bool {
+        let whole = self.layout.groups == 1 || self.w.group.is_multiple_of(4 * word_k::<C>());
+        !self.w.scales.is_empty() && self.w.offsets.is_empty() && whole
+    }
+
     /// What the loops with an epilogue are given, where they can have the layer's full panels.
     #[inline(always)]
     fn args<C: Code>(&self, epilogue: &mut Epilogue<'_>) -> Option<Args> {
         let (w, row) = (&self.w, epilogue.channels());
-        let (int8, _) = epilogue.int8().filter(|_| self.is_whole())?;
+        let (int8, _) = epilogue.int8().filter(|_| self.is_whole() || self.is_scaled::<C>())?;
         let blocks = w.k.div_ceil(C::WIDTH.block());
+        let words = blocks * C::WIDTH.block() / word_k::<C>();
         let Gather { lanes, step, high } = Gather::of::<C>();
+        let groups = if self.is_whole() { 0 } else { self.layout.groups };
+        let of_group = w.group / word_k::<C>();
+        let last = words.saturating_sub(groups.saturating_sub(1) * of_group);
         let panels = Panels {
             codes: w.codes,
             column: blocks * C::WIDTH.runs(),
-            words: blocks * C::WIDTH.block() / word_k::<C>(),
+            words,
             lanes,
             step,
             high,
             first: self.first,
             channels: w.n / NR * NR,
             row,
+            scaled: Scaled { scales: w.scales, groups, words: of_group, last },
         };
         panels.args(&int8)
     }
@@ -171,16 +183,25 @@ impl<'a> Layer<'a> {
     ) -> Option<usize> {
         let (channels, step) = (self.w.n / NR * NR, epilogue.channels());
         let (int8, out) = epilogue.int8()?;
-        let residual = int8.q.residual.is_some();
+        let (residual, scaled) = (int8.q.residual.is_some(), !self.w.scales.is_empty());
         if lines.len() < self.layout.bytes(rows) || rows != MR && residual {
             return None;
         }
         let out = out.get_mut(row * step + self.first..)?.get_mut(..(rows - 1) * step + channels)?;
-        args.set(lines.as_ptr().wrapping_add(4 * rows), out, channels);
+        args.set(lines.as_ptr().wrapping_add(4 * rows), self.w.scales, out, channels);
         // SAFETY: `Panels::args` has seen to codes and arrays, `new` to the codes' alignment, above
         // to the lines and to the output, which ends with the last element of the last row.
         unsafe {
             match (C::WIDTH, rows, residual) {
+                (Width::W4, MR, false) if scaled => groups_w4(args),
+                (Width::W4, MR, true) if scaled => groups_add_w4(args),
+                (Width::W4, ..) if scaled => group_rows_w4(args),
+                (Width::W3, MR, false) if scaled => groups_w3(args),
+                (Width::W3, MR, true) if scaled => groups_add_w3(args),
+                (Width::W3, ..) if scaled => group_rows_w3(args),
+                (_, MR, false) if scaled => groups_w2(args),
+                (_, MR, true) if scaled => groups_add_w2(args),
+                _ if scaled => group_rows_w2(args),
                 (Width::W4, MR, false) => panels_w4(args),
                 (Width::W4, MR, true) => panels_add_w4(args),
                 (Width::W4, ..) => rows_w4(args),

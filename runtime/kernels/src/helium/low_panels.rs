@@ -45,6 +45,34 @@ pub struct Args {
     panel: [usize; 4],
     high: [usize; 4],
     lanes: [u32; 4],
+    /// Sums of groups behind, of two channels (of one row four channels, then scales), 176.
+    totals: [[i32; 4]; 2],
+    /// The first group's scales of the next channel, 208.
+    scales: *const u8,
+    /// Of four rows: gathers of a group, those of the first and the whole groups there are, 216,
+    /// gathers of a shorter last one, and words beyond them, 224.
+    gathers: usize,
+    first: usize,
+    whole: usize,
+    last: usize,
+    last_tail: usize,
+    /// From the scales behind a panel's first group to those of the next panel's, 232.
+    scale_step: usize,
+    /// Of one row: groups, words of one, words of the last.
+    groups: usize,
+    group_words: usize,
+    last_words: usize,
+}
+
+const _: () = assert!(core::mem::offset_of!(Args, totals) == 176 && core::mem::offset_of!(Args, last_words) == 244);
+
+/// Groups of a layer, each but the last of whole gathers; none where rows share a scale.
+pub struct Scaled<'a> {
+    pub scales: &'a [u8],
+    pub groups: usize,
+    /// Words of a group, and of the last one.
+    pub words: usize,
+    pub last: usize,
 }
 
 /// Full panels of a layer, whole rows of which share a scale.
@@ -62,6 +90,7 @@ pub struct Panels<'a> {
     pub first: usize,
     pub channels: usize,
     pub row: usize,
+    pub scaled: Scaled<'a>,
 }
 
 impl Panels<'_> {
@@ -71,10 +100,15 @@ impl Panels<'_> {
     pub fn args(&self, int8: &Int8<'_>) -> Option<Args> {
         let run = NR * 4;
         let end = self.first + self.channels;
+        let Scaled { scales, groups, words: of_group, last } = self.scaled;
+        let short = last < of_group;
+        let (whole, gathers) = (groups.wrapping_sub(usize::from(short)), of_group / 4);
+        let (last_gathers, last_tail) = if short { (last / 4, last % 4) } else { (0, 0) };
         let sound = self.channels.is_multiple_of(NR)
             && self.channels > 0
             && self.words > 0
             && self.codes.len() >= self.channels * self.column * 4
+            && scales.len() >= self.channels * groups
             && int8.bias.len().min(int8.q.multiplier.len()).min(int8.q.shift.len()) >= end;
         sound.then(|| Args {
             x: core::ptr::null(),
@@ -103,18 +137,76 @@ impl Panels<'_> {
             panel: [0; 4],
             high: self.high.map(|i| i * run),
             lanes: LANES,
+            totals: [[0; 4]; 2],
+            scales: core::ptr::null(),
+            gathers,
+            first: if whole > 0 { gathers } else { last_gathers },
+            whole,
+            last: last_gathers,
+            last_tail,
+            scale_step: (groups * NR).wrapping_sub(NR),
+            groups,
+            group_words: of_group,
+            last_words: last,
         })
     }
 }
 
 impl Args {
-    /// For the rows at `x`, and their outputs, of `channels` channels, at `out`.
-    pub fn set(&mut self, x: *const u8, out: &mut [i8], channels: usize) {
-        self.x = x;
+    /// For the rows at `x`, the scales of groups, and outputs, of `channels` channels, at `out`.
+    pub fn set(&mut self, x: *const u8, scales: &[u8], out: &mut [i8], channels: usize) {
+        (self.x, self.scales) = (x, scales.as_ptr());
         self.out = out.as_mut_ptr();
         self.panel_end = self.out.wrapping_add(NR);
         self.end = self.out.wrapping_add(channels);
     }
+}
+
+/// From the sums q2 and q3 of two channels to the next ones, label 2, or behind the last.
+macro_rules! tile_end {
+    ($take:expr, $keep:expr, $first:expr, $second:expr) => {
+        concat!(
+            "ldrd r1, r3, [sp, #16]
+            ldr r12, [sp, #40]
+            ldrd r0, r2, [r1], #8
+            ldrsb r4, [r3], #1
+            vqdmulh.s32 q2, q2, r0
+            ldrsb r5, [r3], #1
+            vqdmulh.s32 q3, q3, r2
+            strd r1, r3, [sp, #16]
+            rsb r4, r4, #0
+            vrshl.s32 q2, r4
+            rsb r5, r5, #0
+            vrshl.s32 q3, r5
+            ldr r9, [sp, #32]
+            ldrd r4, r5, [r12, #40]
+            vadd.i32 q2, q2, r9
+            ldrd r7, r8, [sp, #24]
+            vadd.i32 q3, q3, r9
+            vdup.32 q6, r4
+            vmax.s32 q2, q2, q6
+            vmax.s32 q3, q3, q6
+            vdup.32 q6, r5
+            vmin.s32 q2, q2, q6
+            vmin.s32 q3, q3, q6
+            vldrw.u32 q5, [r12, #80]\n",
+            $first,
+            "\nvstrb.32 q2, [r7, q5]\nadd r7, r7, #1\n",
+            $second,
+            "\nvstrb.32 q3, [r7, q5]
+            add r7, r7, #1
+            str r7, [sp, #24]
+            cmp r7, r8
+            bne 2b
+            ldr r1, [sp, #12]
+            ldr r2, [sp, #36]
+            add r8, r8, #8\n",
+            $take,
+            "\nvadd.i32 q0, q0, r1\n",
+            $keep,
+            "\nstr r8, [sp, #28]\ncmp r7, r2\nbne 2b",
+        )
+    };
 }
 
 /// Panels of four rows, two channels at a time.
@@ -178,50 +270,9 @@ macro_rules! tile {
                     "5:",
                     "vmov q2[2], q2[0], r0, r4",
                     "vmov q2[3], q2[1], r2, r6",
-                    "ldrd r1, r3, [sp, #16]",
                     "vmov q3[2], q3[0], r8, r12",
                     "vmov q3[3], q3[1], r10, lr",
-                    "ldr r12, [sp, #40]",
-                    "ldrd r0, r2, [r1], #8",
-                    "ldrsb r4, [r3], #1",
-                    "vqdmulh.s32 q2, q2, r0",
-                    "ldrsb r5, [r3], #1",
-                    "vqdmulh.s32 q3, q3, r2",
-                    "strd r1, r3, [sp, #16]",
-                    "rsb r4, r4, #0",
-                    "vrshl.s32 q2, r4",
-                    "rsb r5, r5, #0",
-                    "vrshl.s32 q3, r5",
-                    "ldr r9, [sp, #32]",
-                    "ldrd r4, r5, [r12, #40]",
-                    "vadd.i32 q2, q2, r9",
-                    "ldrd r7, r8, [sp, #24]",
-                    "vadd.i32 q3, q3, r9",
-                    "vdup.32 q6, r4",
-                    "vmax.s32 q2, q2, q6",
-                    "vmax.s32 q3, q3, q6",
-                    "vdup.32 q6, r5",
-                    "vmin.s32 q2, q2, q6",
-                    "vmin.s32 q3, q3, q6",
-                    "vldrw.u32 q5, [r12, #80]",
-                    $first,
-                    "vstrb.32 q2, [r7, q5]",
-                    "add r7, r7, #1",
-                    $second,
-                    "vstrb.32 q3, [r7, q5]",
-                    "add r7, r7, #1",
-                    "str r7, [sp, #24]",
-                    "cmp r7, r8",
-                    "bne 2b",
-                    "ldr r1, [sp, #12]",
-                    "ldr r2, [sp, #36]",
-                    "add r8, r8, #8",
-                    $take,
-                    "vadd.i32 q0, q0, r1",
-                    $keep,
-                    "str r8, [sp, #28]",
-                    "cmp r7, r2",
-                    "bne 2b",
+                    tile_end!($take, $keep, $first, $second),
                     concat!("add sp, sp, #", $pop),
                     "pop {{r6, r7}}",
                     inout("r0") args => _,
@@ -249,6 +300,40 @@ macro_rules! push {
     };
 }
 
+/// Words of two channels in one gather each.
+macro_rules! load_plain {
+    () => {
+        "vldrw.u32 q2, [q1, #128]!\nvldrw.u32 q3, [q1, #4]"
+    };
+}
+
+/// As [`load_plain`], of the lanes there are.
+macro_rules! tail_plain {
+    () => {
+        "vpstt\nvldrwt.u32 q2, [q1, #128]!\nvldrwt.u32 q3, [q1, #4]"
+    };
+}
+
+/// Words of two channels of codes of 3 bits; r3 the arguments.
+macro_rules! load_three {
+    () => {
+        concat!(
+            "vldrw.u32 q2, [q1, #192]!\nvldrw.u32 q3, [q1, #4]\n",
+            third_bits!("r3", "144", "160", "", "")
+        )
+    };
+}
+
+/// As [`load_three`], of the lanes there are.
+macro_rules! tail_three {
+    () => {
+        concat!(
+            "vpstt\nvldrwt.u32 q2, [q1, #192]!\nvldrwt.u32 q3, [q1, #4]\n",
+            third_bits!("r3", "144", "160", "vpstt\n", "t")
+        )
+    };
+}
+
 /// As [`tile`], with codes that two gathers of words hold; q0 keeps the panel's addresses.
 macro_rules! plain_tile {
     ($name:ident, $mask:literal, $body:expr, $($rest:tt)*) => {
@@ -256,11 +341,7 @@ macro_rules! plain_tile {
             $name,
             "",
             [concat!("vadd.i32 q1, q0, r11\nvmov.i8 q5, #", $mask), "", ""],
-            [
-                "vldrw.u32 q2, [q1, #128]!\nvldrw.u32 q3, [q1, #4]",
-                "vpstt\nvldrwt.u32 q2, [q1, #128]!\nvldrwt.u32 q3, [q1, #4]",
-                $body
-            ],
+            [load_plain!(), tail_plain!(), $body],
             $($rest)*
         );
     };
@@ -277,17 +358,7 @@ macro_rules! tile_of_3 {
                 "ldr r3, [sp, #40]",
                 "ldr r3, [sp, #40]\nvldrw.u32 q0, [r3, #128]"
             ],
-            [
-                concat!(
-                    "vldrw.u32 q2, [q1, #192]!\nvldrw.u32 q3, [q1, #4]\n",
-                    third_bits!("r3", "144", "160", "", "")
-                ),
-                concat!(
-                    "vpstt\nvldrwt.u32 q2, [q1, #192]!\nvldrwt.u32 q3, [q1, #4]\n",
-                    third_bits!("r3", "144", "160", "vpstt\n", "t")
-                ),
-                threes!()
-            ],
+            [load_three!(), tail_three!(), threes!()],
             $($rest)*
         );
     };
@@ -429,3 +500,5 @@ row!(
         three!(", #12]", "12", "r8", "r6", "144", "160")
     ]
 );
+
+pub(super) use {load_plain, load_three, push, tail_plain, tail_three, tile_end};

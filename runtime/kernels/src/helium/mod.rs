@@ -17,6 +17,7 @@ mod elementwise_i8;
 mod epilogue;
 mod gather;
 mod low_bit;
+mod low_groups;
 mod low_lines;
 mod low_loops;
 mod low_panels;
