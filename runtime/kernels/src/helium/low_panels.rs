@@ -101,7 +101,7 @@ impl Panels<'_> {
         let run = NR * 4;
         let end = self.first + self.channels;
         let Scaled { scales, groups, words: of_group, last } = self.scaled;
-        let short = last < of_group;
+        let short = last < of_group || !last.is_multiple_of(4);
         let (whole, gathers) = (groups.wrapping_sub(usize::from(short)), of_group / 4);
         let (last_gathers, last_tail) = if short { (last / 4, last % 4) } else { (0, 0) };
         let sound = self.channels.is_multiple_of(NR)
@@ -110,7 +110,10 @@ impl Panels<'_> {
             && self.codes.len() >= self.channels * self.column * 4
             && scales.len() >= self.channels * groups
             && int8.bias.len().min(int8.q.multiplier.len()).min(int8.q.shift.len()) >= end;
-        sound.then(|| Args {
+        if !sound {
+            return None;
+        }
+        Some(Args {
             x: core::ptr::null(),
             blocks: self.words / 4,
             tail: self.words % 4,
