@@ -188,7 +188,7 @@ impl<'a> Layer<'a> {
             return None;
         }
         let out = out.get_mut(row * step + self.first..)?.get_mut(..(rows - 1) * step + channels)?;
-        args.set(lines.as_ptr().wrapping_add(4 * rows), self.w.scales, out, channels);
+        args.set(lines.as_ptr(), self.w.scales, out, channels);
         // SAFETY: `Panels::args` has seen to codes and arrays, `new` to the codes' alignment, above
         // to the lines and to the output, which ends with the last element of the last row.
         unsafe {
@@ -232,7 +232,7 @@ impl<'a> Layer<'a> {
                 self.group::<C>(codes, live, lines, rows, 0, &start, &mut sums);
             } else {
                 sums = [start; MR];
-                for (group, lines) in lines.chunks_exact(self.layout.group_bytes(rows).max(1)).enumerate() {
+                for (group, lines) in lines.chunks(self.layout.group_bytes(rows).max(1)).enumerate() {
                     self.group::<C>(codes, live, lines, rows, group, &[0; NR], &mut more);
                     self.add(panel, live, group, lines, rows, &more, &mut sums);
                 }
@@ -259,7 +259,7 @@ impl<'a> Layer<'a> {
         let run = live * 4;
         let first = codes.as_ptr().wrapping_add(group * self.layout.group / block * C::WIDTH.runs() * run);
         let Gather { lanes, step, high } = Gather::of::<C>();
-        if lines.len() < self.layout.group_bytes(rows) || !(1..=NR).contains(&live) {
+        if lines.len() < self.layout.bytes_of(group, rows) || !(1..=NR).contains(&live) {
             return;
         }
         let args = low_loops::Args {

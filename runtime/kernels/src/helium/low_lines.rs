@@ -34,9 +34,11 @@ pub struct Layout {
     /// k of a group.
     pub group: usize,
     pub groups: usize,
-    /// k, which are bytes, of a block of a row, and those of a group, whole blocks.
+    /// k, which are bytes, of a block of a row, and those of a group and of the last one, whole
+    /// blocks.
     block: usize,
     padded: usize,
+    last: usize,
     /// What the sum of a group's x is multiplied with.
     factor: i32,
 }
@@ -48,10 +50,12 @@ impl Layout {
         let factor = if w.offsets.is_empty() { -i32::from(w.zero) } else { -1 };
         let block = 4 * word_k::<C>();
         let padded = group.min(w.k).next_multiple_of(block);
-        Self { k: w.k, group, groups: groups_of(w.k, w.group), block, padded, factor }
+        let groups = groups_of(w.k, w.group);
+        let last = w.k.saturating_sub(group * groups.saturating_sub(1)).next_multiple_of(block);
+        Self { k: w.k, group, groups, block, padded, last, factor }
     }
 
-    /// Bytes of a group of `rows` rows.
+    /// Bytes of a group of `rows` rows, which the last one may not need.
     #[inline(always)]
     pub fn group_bytes(&self, rows: usize) -> usize {
         rows * (4 + self.padded)
@@ -60,7 +64,13 @@ impl Layout {
     /// Bytes of `rows` rows.
     #[inline(always)]
     pub fn bytes(&self, rows: usize) -> usize {
-        self.groups * self.group_bytes(rows)
+        self.groups.saturating_sub(1) * self.group_bytes(rows) + rows * (4 + self.last)
+    }
+
+    /// Bytes of group `group` of `rows` rows.
+    #[inline(always)]
+    pub fn bytes_of(&self, group: usize, rows: usize) -> usize {
+        rows * (4 + if group + 1 < self.groups { self.padded } else { self.last })
     }
 
     /// k of a group.
@@ -72,12 +82,16 @@ impl Layout {
     #[inline(never)]
     pub fn row(&self, x: &[i8], lines: &mut [u8], rows: usize, row: usize) {
         let group_bytes = self.group_bytes(rows).max(1);
-        for (x, lines) in x.chunks(self.group.max(1)).zip(lines.chunks_exact_mut(group_bytes)) {
+        for (x, lines) in x.chunks(self.group.max(1)).zip(lines.chunks_mut(group_bytes)) {
             let Some((numbers, blocks)) = lines.split_at_mut_checked(4 * rows) else { return };
             let Some(number) = numbers.as_chunks_mut().0.get_mut(row) else { return };
             let first = blocks.as_mut_ptr().wrapping_add(row * self.block);
+            let padded = if blocks.len() < rows * self.padded { self.last } else { self.padded };
+            if blocks.len() < rows * padded {
+                return;
+            }
             // SAFETY: the row's part of each of the group's blocks lies in `blocks`.
-            let sum = unsafe { arrange(x, first, self.block, rows, self.padded) };
+            let sum = unsafe { arrange(x, first, self.block, rows, padded) };
             *number = sum.wrapping_mul(self.factor).to_le_bytes();
         }
     }

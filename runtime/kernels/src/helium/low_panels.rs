@@ -13,7 +13,7 @@ use crate::pack::{MR, NR};
 /// What the loops are given; they know where each field lies.
 #[repr(C, align(16))]
 pub struct Args {
-    /// Rows, with a number for each before them.
+    /// A number for each row, then the rows.
     x: *const u8,
     /// Whole gathers of a channel, and words beyond them.
     blocks: usize,
@@ -156,7 +156,7 @@ impl Panels<'_> {
 }
 
 impl Args {
-    /// For the rows at `x`, the scales of groups, and outputs, of `channels` channels, at `out`.
+    /// For the numbers and rows at `x`, the scales of groups, and outputs, of `channels` channels, at `out`.
     pub fn set(&mut self, x: *const u8, scales: &[u8], out: &mut [i8], channels: usize) {
         (self.x, self.scales) = (x, scales.as_ptr());
         self.out = out.as_mut_ptr();
@@ -243,18 +243,9 @@ macro_rules! tile {
                     $keep,
                     "2:",
                     $to,
-                    "ldrd r0, r8, [r11], #8",
                     "ldr r1, [sp]",
-                    "ldrd r3, r5, [r1, #-16]",
-                    "add r2, r0, r5",
-                    "add r10, r8, r5",
-                    "ldrd r5, r7, [r1, #-8]",
-                    "add r4, r0, r5",
-                    "add r12, r8, r5",
-                    "add r6, r0, r7",
-                    "add lr, r8, r7",
-                    "add r0, r0, r3",
-                    "add r8, r8, r3",
+                    "ldm r1, {{r8, r10, r12, lr}}",
+                    "ldm r1!, {{r0, r2, r4, r6}}",
                     $set,
                     "ldrd r7, r9, [sp, #4]",
                     "cmp r7, #0",
@@ -275,6 +266,9 @@ macro_rules! tile {
                     "vmov q2[3], q2[1], r2, r6",
                     "vmov q3[2], q3[0], r8, r12",
                     "vmov q3[3], q3[1], r10, lr",
+                    "ldrd r0, r2, [r11], #8",
+                    "vadd.i32 q2, q2, r0",
+                    "vadd.i32 q3, q3, r2",
                     tile_end!($take, $keep, $first, $second),
                     concat!("add sp, sp, #", $pop),
                     "pop {{r6, r7}}",
@@ -419,7 +413,7 @@ macro_rules! row {
                     "mov r1, r12",
                     "ldrd r0, r2, [r11], #8",
                     "ldrd r4, r8, [r11], #8",
-                    "ldr lr, [r1, #-4]",
+                    "ldr lr, [r1], #4",
                     "add r0, r0, lr",
                     "add r2, r2, lr",
                     "add r4, r4, lr",
