@@ -28,15 +28,16 @@ const MAX_K: usize = 1 << 17;
 
 /// Exact.
 pub fn dense<C: Code>(x: &[i8], w: &LowBit<'_>, rows: usize, mut output: Output<'_>, scratch: &mut [u8]) {
-    let Some(mut layer) = Layer::new::<C>(w, 0, w.n, &output) else {
+    let Some(layer) = Layer::new::<C>(w, 0, w.n) else {
         return Portable.dense_low::<C>(x, w, rows, output, scratch);
     };
+    let mut fused = layer.fused::<C>(&output);
     let Ok(words) = <[u32]>::mut_from_bytes(scratch) else { return };
     let mut row = 0;
     while row < rows {
         let tile = if rows - row >= MR { MR } else { 1 };
         layer.layout.rows(x.get(row * w.k..(row + tile) * w.k).unwrap_or_default(), words, tile);
-        layer.run::<C>(words, tile, row, &mut output);
+        layer.run::<C>(&mut fused, words, tile, row, &mut output);
         row += tile;
     }
 }
@@ -59,7 +60,8 @@ pub fn conv2d<C: Code>(
     let mut patches = Patches::new(x, s, pad_value);
     for group in 0..s.groups {
         let Some(w) = of_conv_group::<C>(w, group) else { return };
-        let Some(mut layer) = Layer::new::<C>(&w, group * w.n, s.out_c, &output) else { return };
+        let Some(layer) = Layer::new::<C>(&w, group * w.n, s.out_c) else { return };
+        let mut fused = layer.fused::<C>(&output);
         let layout = layer.layout;
         let (mut pixel, mut at) = (0, (0, 0, 0));
         while pixel < pixels {
@@ -74,7 +76,7 @@ pub fn conv2d<C: Code>(
                 layout.part(words, tile);
                 layout.sum(words, tile);
             }
-            layer.run::<C>(words, tile, pixel, &mut output);
+            layer.run::<C>(&mut fused, words, tile, pixel, &mut output);
             pixel += tile;
         }
     }
@@ -91,13 +93,11 @@ struct Layer<'a> {
     steps: [Steps; 2],
     first: usize,
     channels: usize,
-    /// Where the loops have an epilogue for the layer.
-    fused: Option<Task>,
 }
 
 impl<'a> Layer<'a> {
     /// `None` where there are no loops for it, or less than it needs.
-    fn new<C: Code>(w: &LowBit<'a>, first: usize, channels: usize, output: &Output<'_>) -> Option<Self> {
+    fn new<C: Code>(w: &LowBit<'a>, first: usize, channels: usize) -> Option<Self> {
         let kind = Self::kind::<C>(w)?;
         let layout = Layout::new(w, C::WIDTH, kind)?;
         let words = w.k.div_ceil(C::WIDTH.block()) * C::WIDTH.runs();
@@ -110,12 +110,15 @@ impl<'a> Layer<'a> {
         } else {
             [Steps::default(); 2]
         };
-        let mut layer = Self { w: *w, layout, kind, words, steps, first, channels, fused: None };
-        if let Output::I8(q, _) = output {
-            let task = panels::fused(zerocopy::transmute_ref!(w.codes), words, first, w.n, channels, q);
-            layer.fused = task.map(|task| layer.task::<C>(task, 0));
-        }
-        whole.then_some(layer)
+        whole.then_some(Self { w: *w, layout, kind, words, steps, first, channels })
+    }
+
+    /// What the loops work on, where they have an epilogue for the layer.
+    fn fused<C: Code>(&self, output: &Output<'_>) -> Option<Task> {
+        let Output::I8(q, _) = output else { return None };
+        let codes = zerocopy::transmute_ref!(self.w.codes);
+        let task = panels::fused(codes, self.words, self.first, self.w.n, self.channels, q)?;
+        Some(self.task::<C>(task, 0))
     }
 
     /// `None` where there are no loops for the layer.
@@ -134,12 +137,12 @@ impl<'a> Layer<'a> {
     }
 
     /// Stores `rows` (one or four) rows of the output from `row` on; `x` holds theirs.
-    fn run<C: Code>(&mut self, x: &[u32], rows: usize, row: usize, output: &mut Output<'_>) {
+    fn run<C: Code>(&self, fused: &mut Option<Task>, x: &[u32], rows: usize, row: usize, output: &mut Output<'_>) {
         if x.len() < self.layout.words(rows) {
             return;
         }
         let at = row * self.channels + self.first;
-        match (output, &mut self.fused) {
+        match (output, fused) {
             (Output::I8(_, out), Some(task)) if rows == MR || task.layer.mode != asm::Mode::Residual => {
                 let Some(out) = out.get_mut(at..at + (rows - 1) * self.channels + self.w.n) else { return };
                 (task.layer.channel, task.layer.x, task.layer.out) = (0, x.as_ptr(), out.as_mut_ptr());
