@@ -314,10 +314,7 @@ macro_rules! tail_plain {
 /// Words of two channels of codes of 3 bits; r3 the arguments.
 macro_rules! load_three {
     () => {
-        concat!(
-            "vldrw.u32 q2, [q1, #192]!\nvldrw.u32 q3, [q1, #4]\n",
-            third_bits!("r3", "144", "160", "", "")
-        )
+        concat!("vldrw.u32 q2, [q1, #192]!\nvldrw.u32 q3, [q1, #4]\n", third_bits!("r3", "144", "160", "", ""))
     };
 }
 
