@@ -129,7 +129,7 @@ impl<'a> Layer<'a> {
         }
         match (w.scales.is_empty(), w.offsets.is_empty()) {
             (true, true) if w.group == 0 => Some(Groups::Whole),
-            (false, true) if w.k.div_ceil(C::WIDTH.block()) * C::WIDTH.block() % SPAN == 0 => Some(Groups::Spans),
+            (false, true) if w.k.next_multiple_of(C::WIDTH.block()).is_multiple_of(SPAN) => Some(Groups::Spans),
             (false, true) => Some(Groups::Scaled),
             (false, false) => Some(Groups::Offset),
             _ => None,
@@ -147,6 +147,8 @@ impl<'a> Layer<'a> {
                 let Some(out) = out.get_mut(at..at + (rows - 1) * self.channels + self.w.n) else { return };
                 (task.layer.channel, task.layer.x, task.layer.out) = (0, x.as_ptr(), out.as_mut_ptr());
                 task.steps = self.steps[usize::from(rows == MR)];
+                let single = rows == MR && self.kind == Groups::Spans && self.layout.groups == 1;
+                task.kind = if single && C::WIDTH != Width::W3 { Groups::Single } else { self.kind };
                 (task.scales, task.offsets, task.skip) = (self.w.scales.as_ptr(), self.w.offsets.as_ptr(), 0);
                 // SAFETY: `new` has seen to codes, scales and offsets, this function to x, `fused`
                 // to arrays and shifts; `out` ends with the last element of the last row.

@@ -71,6 +71,8 @@ pub enum Groups {
     Offset = 2,
     /// As `Scaled`; the channel ends with a whole span.
     Spans = 3,
+    /// As `Scaled`, one group; for [`tile_w4`] and [`tile_w2`] alone.
+    Single = 4,
 }
 
 /// What a panel begins with: r2 the channel reached, r3 becomes its channels.
@@ -252,6 +254,8 @@ macro_rules! tile {
                 "28:",
                 "cmp r3, #0x320",
                 "beq 33f",
+                "cmp r3, #0x400",
+                "bhs 36f",
                 "str r2, [r12, #112]",
                 "mov r9, r8",
                 "mov r10, r8",
@@ -290,6 +294,8 @@ macro_rules! tile {
                 // Behind a group.
                 "22:",
                 "ldr r2, [r12, #92]",
+                "cmp r9, #4",
+                "beq 37f",
                 "ldr r3, [r12, #100]",
                 "ldrb lr, [r2]",
                 "add r2, r2, r3",
@@ -355,6 +361,23 @@ macro_rules! tile {
                 "bne 34b",
                 "add sp, sp, #32",
                 "ldr r12, [sp]",
+                "b 23b",
+                // One group: bias comes after the scale.
+                "36:",
+                "uxtb r3, r3",
+                "cmp r3, #32",
+                "beq 21b",
+                "b 6b",
+                "37:",
+                "ldr r3, [r12, #24]",
+                "ldr r8, [r12, #36]",
+                "ldrb lr, [r2], #1",
+                "ldr r8, [r8, r3, lsl #2]",
+                "str r2, [r12, #92]",
+                "mla r4, r4, lr, r8",
+                "mla r5, r5, lr, r8",
+                "mla r6, r6, lr, r8",
+                "mla r7, r7, lr, r8",
                 "b 23b",
                 ".purgem selvedge_macs",
                 tile_purge!(),

@@ -137,7 +137,7 @@ impl<'a> Layer<'a> {
         let words = blocks * C::WIDTH.block() / word_k::<C>();
         let Gather { lanes, step, high } = Gather::of::<C>();
         let groups = if self.is_whole() { 0 } else { self.layout.groups };
-        let of_group = w.group / word_k::<C>();
+        let of_group = if w.group == 0 { words } else { w.group / word_k::<C>() };
         let last = words.saturating_sub(groups.saturating_sub(1) * of_group);
         let panels = Panels {
             codes: w.codes,

@@ -12,7 +12,14 @@ use super::tile_loops::add_residual;
 
 /// Panels of four rows, two channels at a time.
 macro_rules! tile {
-    ($name:ident, $mask:expr, [$load:expr, $tail:expr, $body:expr], [$push:expr, $pop:literal], $first:expr, $second:expr) => {
+    (
+        $name:ident,
+        $mask:expr,
+        [$load:expr, $tail:expr, $body:expr],
+        [$push:expr, $pop:literal],
+        $first:expr,
+        $second:expr
+    ) => {
         /// # Safety
         /// As [`super::low_panels::panels_w4`]; the groups are those of [`Args`], and there is a
         /// scale for each and each channel.

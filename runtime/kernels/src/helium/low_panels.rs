@@ -214,7 +214,15 @@ macro_rules! tile_end {
 
 /// Panels of four rows, two channels at a time.
 macro_rules! tile {
-    ($name:ident, $keep:expr, [$to:expr, $set:expr, $take:expr], [$load:expr, $tail:expr, $body:expr], [$push:expr, $pop:literal], $first:expr, $second:expr) => {
+    (
+        $name:ident,
+        $keep:expr,
+        [$to:expr, $set:expr, $take:expr],
+        [$load:expr, $tail:expr, $body:expr],
+        [$push:expr, $pop:literal],
+        $first:expr,
+        $second:expr
+    ) => {
         /// # Safety
         /// The arguments are those of [`Panels::args`], with four rows, arranged, and room for
         /// their outputs; the codes lie at a multiple of 4.
