@@ -106,7 +106,7 @@ impl<'a> Layer<'a> {
             && (kind == Groups::Whole || w.scales.len() >= values)
             && (kind != Groups::Offset || w.offsets.len() >= values);
         let steps = if kind == Groups::Spans {
-            [C::WIDTH.block(), SPAN].map(|turn| Steps::new(w.k.div_ceil(turn), layout.group / turn))
+            [Steps::new(w.k, layout.group, C::WIDTH.block()), Steps::new(w.k, layout.group, SPAN)]
         } else {
             [Steps::default(); 2]
         };

@@ -50,8 +50,11 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Of a channel of `turns` > 0 turns, `group` > 0 to a group.
-    pub fn new(turns: usize, group: usize) -> Self {
+    /// Of a channel of `k`, `group` to a group, `turn` to a turn.
+    #[inline(always)]
+    pub fn new(k: usize, group: usize, turn: usize) -> Self {
+        let turns = |k: usize| (k + turn.saturating_sub(1)).checked_div(turn).unwrap_or(0);
+        let (turns, group) = (turns(k), turns(group));
         let step = |turns: usize, groups: usize| ((turns as u32).wrapping_sub(1) << 16) | (groups as u32 & 0xffff);
         let (whole, rest) = (turns / group.max(1), turns % group.max(1));
         let last = if rest > 0 { step(rest, 1) } else { 0 };
