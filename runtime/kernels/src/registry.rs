@@ -208,9 +208,11 @@ kernels! {
         depthwise_w8__dsp_4x1 { family: DepthwiseW8, tile: (4, 1) }
         dense_w8__dsp_1x4 { family: DenseW8, tile: (1, 4) }
         conv2d_w4__dsp_4x8 { family: Conv2dW4, tile: (4, 8) }
+        conv2d_w3__dsp_4x8 { family: Conv2dW3, tile: (4, 8) }
         conv2d_w2__dsp_4x8 { family: Conv2dW2, tile: (4, 8) }
         conv2d_t2__dsp_4x8 { family: Conv2dT2, tile: (4, 8) }
         dense_w4__dsp_4x8 { family: DenseW4, tile: (4, 8) }
+        dense_w3__dsp_4x8 { family: DenseW3, tile: (4, 8) }
         dense_w2__dsp_4x8 { family: DenseW2, tile: (4, 8) }
         dense_t2__dsp_4x8 { family: DenseT2, tile: (4, 8) }
         add_i8__dsp { family: AddI8, tile: (1, 1) }
@@ -220,9 +222,11 @@ kernels! {
         depthwise_w8__helium_2x8 { family: DepthwiseW8, tile: (2, 8) }
         dense_w8__helium_4x8 { family: DenseW8, tile: (4, 8) }
         conv2d_w4__helium_4x8 { family: Conv2dW4, tile: (4, 8) }
+        conv2d_w3__helium_4x8 { family: Conv2dW3, tile: (4, 8) }
         conv2d_w2__helium_4x8 { family: Conv2dW2, tile: (4, 8) }
         conv2d_t2__helium_4x8 { family: Conv2dT2, tile: (4, 8) }
         dense_w4__helium_4x8 { family: DenseW4, tile: (4, 8) }
+        dense_w3__helium_4x8 { family: DenseW3, tile: (4, 8) }
         dense_w2__helium_4x8 { family: DenseW2, tile: (4, 8) }
         dense_t2__helium_4x8 { family: DenseT2, tile: (4, 8) }
         max_pool_i8__helium_1x16 { family: MaxPoolI8, tile: (1, 16) }

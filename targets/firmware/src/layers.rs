@@ -86,6 +86,7 @@ pub fn run(workspace: &mut Workspace, board: &mut impl Board, out: &mut impl Wri
         line("w4", low::<W4>(workspace, board, shape, 0, 8));
         line("w4g64", low::<W4>(workspace, board, shape, GROUP, 8));
         line("w3", low::<W3>(workspace, board, shape, 0, 4));
+        line("w3g64", low::<W3>(workspace, board, shape, GROUP, 4));
         line("w2", low::<W2>(workspace, board, shape, 0, 2));
         line("w2g64", low::<W2>(workspace, board, shape, GROUP, 2));
         line("t2", low::<T2>(workspace, board, shape, 0, 1));

@@ -127,11 +127,10 @@ impl Layout {
             let from = rows + group * self.group / 2 * rows;
             let len = self.pairs(words, rows, group).len();
             let to = self.at(rows, group) + rows;
-            for i in (0..len).rev() {
-                let word = words.get(from + i).copied().unwrap_or_default();
-                if let Some(to) = words.get_mut(to + i) {
-                    *to = word;
-                }
+            if from <= to && to + len <= words.len() {
+                let (from, to) = (words.as_ptr().wrapping_add(from + len), words.as_mut_ptr().wrapping_add(to + len));
+                // SAFETY: `len` words before either end lie in `words`, whole fours as blocks are.
+                unsafe { up(from, to, len / 4) }
             }
         }
     }
@@ -212,6 +211,34 @@ unsafe fn widen_at<const STEP: usize, const ODD: usize>(x: &[[i8; KR]], to: &mut
         );
     }
     sum
+}
+
+/// Moves fours of words to where they end later, the last first.
+///
+/// # Safety
+/// `fours` times 4 words before `from` and before `to`, which is not less, belong to one slice.
+unsafe fn up(from: *const u32, to: *mut u32, fours: usize) {
+    if fours == 0 {
+        return;
+    }
+    // SAFETY: the caller's claim; what is overwritten has been read.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmdb {from}!, {{r2, r3, r4, r5}}",
+            "subs {fours}, {fours}, #1",
+            "stmdb {to}!, {{r2, r3, r4, r5}}",
+            "bne 2b",
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            fours = inout(reg) fours => _,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            options(nostack),
+        );
+    }
 }
 
 /// Zeros from quad `quad` on.

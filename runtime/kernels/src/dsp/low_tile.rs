@@ -11,7 +11,7 @@ use super::asm::{self, tile_epilogue, tile_macros, tile_purge};
 pub struct Task {
     /// `quads` counts the words of a channel, `w` points to codes.
     pub layer: asm::Task,
-    /// 0x000f000f or 0x00030003: what the loops take at a time.
+    /// 0x000f000f, 0x00070007 or 0x00030003: what the loops take at a time.
     pub mask: u32,
     /// Those of the channel and group reached; the loops keep both.
     pub scales: *const u8,
@@ -29,6 +29,38 @@ pub struct Task {
     pub kind: Groups,
     /// From the scales of a panel, as the loops leave them, to those of the next; the loops keep it.
     pub skip: usize,
+    /// Sums of up to four channels, the one in work, and where they end; [`super::low_w3::row_w3`]
+    /// keeps them.
+    pub sums: [i32; 4],
+    pub reached: [usize; 2],
+    /// With [`Groups::Spans`] how far the loops go.
+    pub steps: Steps,
+}
+
+/// Turns of the inner loop, less one and times 2^16.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Steps {
+    /// Those of the first group, and the number of groups as long as it.
+    first: u32,
+    /// From the end of a group to the next: its turns once more, and a group less.
+    next: u32,
+    /// As `first`, of a shorter last group; 0: there is none.
+    last: u32,
+}
+
+impl Steps {
+    /// Of a channel of `k`, `group` to a group, `turn` to a turn.
+    #[inline(always)]
+    pub fn new(k: usize, group: usize, turn: usize) -> Self {
+        let turns = |k: usize| (k + turn.saturating_sub(1)).checked_div(turn).unwrap_or(0);
+        let (turns, group) = (turns(k), turns(group));
+        let step = |turns: usize, groups: usize| ((turns as u32).wrapping_sub(1) << 16) | (groups as u32 & 0xffff);
+        let (whole, rest) = (turns / group.max(1), turns % group.max(1));
+        let last = if rest > 0 { step(rest, 1) } else { 0 };
+        let (first, last) = if whole > 0 { (step(group, whole), last) } else { (last, 0) };
+        Self { first, next: ((group as u32) << 16).wrapping_sub(1), last }
+    }
 }
 
 /// What the sums of a k group are multiplied with.
@@ -40,6 +72,10 @@ pub enum Groups {
     Scaled = 1,
     /// A scale, and an offset times the sum of x.
     Offset = 2,
+    /// As `Scaled`; the channel ends with a whole span.
+    Spans = 3,
+    /// As `Scaled`, one group; for [`tile_w4`] and [`tile_w2`] alone.
+    Single = 4,
 }
 
 /// What a panel begins with: r2 the channel reached, r3 becomes its channels.
@@ -219,6 +255,10 @@ macro_rules! tile {
                 "add r7, r7, r8",
                 "b 6b",
                 "28:",
+                "cmp r3, #0x320",
+                "beq 33f",
+                "cmp r3, #0x400",
+                "bhs 36f",
                 "str r2, [r12, #112]",
                 "mov r9, r8",
                 "mov r10, r8",
@@ -257,6 +297,8 @@ macro_rules! tile {
                 // Behind a group.
                 "22:",
                 "ldr r2, [r12, #92]",
+                "cmp r9, #4",
+                "beq 37f",
                 "ldr r3, [r12, #100]",
                 "ldrb lr, [r2]",
                 "add r2, r2, r3",
@@ -275,6 +317,70 @@ macro_rules! tile {
                 "b 24b",
                 "27:",
                 low_rewind!(1),
+                "b 23b",
+                // A full panel of spans: r2 turns and groups left; from sp on the sums of the
+                // groups behind, then scales, and what r2 grows by behind a group and becomes
+                // before the last.
+                "33:",
+                "mov r9, r8",
+                "mov r10, r8",
+                "mov r11, r8",
+                "sub sp, sp, #32",
+                "stmia sp, {{r8-r11}}",
+                "ldr r8, [r12, #92]",
+                "ldrd r10, r11, [r12, #172]",
+                "add r9, r8, #1",
+                "ldr r2, [r12, #168]",
+                "str r9, [r12, #92]",
+                "str r8, [sp, #16]",
+                "strd r10, r11, [sp, #20]",
+                "ldr r3, [r12, #88]",
+                "b 35f",
+                "34:",
+                "ldmia r1!, {{r4-r7}}",
+                "35:",
+                concat!(".rept ", $unroll),
+                "ldr r12, [r0], #32",
+                "selvedge_macs",
+                ".endr",
+                "subs r2, r2, #0x10000",
+                "bhs 35b",
+                "ldr r12, [sp, #16]",
+                "ldrb lr, [r12], #8",
+                "str r12, [sp, #16]",
+                "ldmia sp, {{r8-r11}}",
+                "mla r4, r4, lr, r8",
+                "ldr r8, [sp, #20]",
+                "mla r5, r5, lr, r9",
+                "mla r6, r6, lr, r10",
+                "mla r7, r7, lr, r11",
+                "add r2, r2, r8",
+                "lsls r8, r2, #16",
+                "stmia sp, {{r4-r7}}",
+                "bne 34b",
+                "ldr r2, [sp, #24]",
+                "str r8, [sp, #24]",
+                "cmp r2, #0",
+                "bne 34b",
+                "add sp, sp, #32",
+                "ldr r12, [sp]",
+                "b 23b",
+                // One group: bias comes after the scale.
+                "36:",
+                "uxtb r3, r3",
+                "cmp r3, #32",
+                "beq 21b",
+                "b 6b",
+                "37:",
+                "ldr r3, [r12, #24]",
+                "ldr r8, [r12, #36]",
+                "ldrb lr, [r2], #1",
+                "ldr r8, [r8, r3, lsl #2]",
+                "str r2, [r12, #92]",
+                "mla r4, r4, lr, r8",
+                "mla r5, r5, lr, r8",
+                "mla r6, r6, lr, r8",
+                "mla r7, r7, lr, r8",
                 "b 23b",
                 ".purgem selvedge_macs",
                 tile_purge!(),

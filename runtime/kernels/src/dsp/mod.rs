@@ -25,6 +25,8 @@ mod low_bit;
 mod low_lines;
 mod low_row;
 mod low_tile;
+#[cfg(selvedge_thumb2)]
+mod low_w3;
 mod panels;
 mod patch;
 mod plane;

@@ -1,13 +1,15 @@
 //! `dense_w4__helium_4x8`, `conv2d_w2__helium_4x8`, … : tiles of 4 rows or pixels, then single
-//! ones, times panels of 8 channels of codes of 4 and 2 bits.
+//! ones, times panels of 8 channels.
 //!
-//! Codes of 3 bits, misaligned codes and rows without elements have no loops here.
+//! Misaligned codes and rows without elements have no loops here.
 
 use super::epilogue::Epilogue;
 use super::gather::Patches;
-use super::low_lines::Layout;
+use super::low_groups::*;
+use super::low_lines::{Layout, word_k};
 use super::low_loops::{self, add_scaled, row_w2, row_w4, tile_w2, tile_w4};
-use super::low_panels::{Args, Panels, panels_add_w2, panels_add_w4, panels_w2, panels_w4, rows_w2, rows_w4};
+use super::low_panels::*;
+use super::low_w3::{LANES, row_w3, tile_w3};
 use crate::args::*;
 use crate::code::{Code, Width};
 use crate::isa::IsaI8;
@@ -107,8 +109,7 @@ struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// `None` where there are no loops for it, or less than it needs.
     fn new<C: Code>(w: &LowBit<'a>, first: usize) -> Option<Self> {
-        let sound = C::WIDTH != Width::W3
-            && w.k > 0
+        let sound = w.k > 0
             && w.n > 0
             && w.group.is_multiple_of(SPAN)
             && w.codes.as_ptr().addr().is_multiple_of(4)
@@ -121,13 +122,36 @@ impl<'a> Layer<'a> {
         self.w.scales.is_empty() && self.w.offsets.is_empty() && self.layout.groups == 1
     }
 
+    /// Whether the loops with an epilogue have its groups: each has a scale, and whole gathers.
+    fn is_scaled<C: Code>(&self) -> bool {
+        let whole = self.layout.groups == 1 || self.w.group.is_multiple_of(4 * word_k::<C>());
+        !self.w.scales.is_empty() && self.w.offsets.is_empty() && whole
+    }
+
     /// What the loops with an epilogue are given, where they can have the layer's full panels.
     #[inline(always)]
     fn args<C: Code>(&self, epilogue: &mut Epilogue<'_>) -> Option<Args> {
         let (w, row) = (&self.w, epilogue.channels());
-        let (int8, _) = epilogue.int8().filter(|_| self.is_whole())?;
-        let (words, channels) = (w.k.div_ceil(C::WIDTH.block()), w.n / NR * NR);
-        Panels { codes: w.codes, words, first: self.first, channels, row }.args(&int8)
+        let (int8, _) = epilogue.int8().filter(|_| self.is_whole() || self.is_scaled::<C>())?;
+        let blocks = w.k.div_ceil(C::WIDTH.block());
+        let words = blocks * C::WIDTH.block() / word_k::<C>();
+        let Gather { lanes, step, high } = Gather::of::<C>();
+        let groups = if self.is_whole() { 0 } else { self.layout.groups };
+        let of_group = if w.group == 0 { words } else { w.group / word_k::<C>() };
+        let last = words.saturating_sub(groups.saturating_sub(1) * of_group);
+        let panels = Panels {
+            codes: w.codes,
+            column: blocks * C::WIDTH.runs(),
+            words,
+            lanes,
+            step,
+            high,
+            first: self.first,
+            channels: w.n / NR * NR,
+            row,
+            scaled: Scaled { scales: w.scales, groups, words: of_group, last },
+        };
+        panels.args(&int8)
     }
 
     /// Stores `rows` (one or four) rows of the output from `row` on; `lines` holds theirs.
@@ -159,19 +183,31 @@ impl<'a> Layer<'a> {
     ) -> Option<usize> {
         let (channels, step) = (self.w.n / NR * NR, epilogue.channels());
         let (int8, out) = epilogue.int8()?;
-        let residual = int8.q.residual.is_some();
+        let (residual, scaled) = (int8.q.residual.is_some(), !self.w.scales.is_empty());
         if lines.len() < self.layout.bytes(rows) || rows != MR && residual {
             return None;
         }
         let out = out.get_mut(row * step + self.first..)?.get_mut(..(rows - 1) * step + channels)?;
-        args.set(lines.as_ptr().wrapping_add(4 * rows), out, channels);
+        args.set(lines.as_ptr(), self.w.scales, out, channels);
         // SAFETY: `Panels::args` has seen to codes and arrays, `new` to the codes' alignment, above
         // to the lines and to the output, which ends with the last element of the last row.
         unsafe {
             match (C::WIDTH, rows, residual) {
+                (Width::W4, MR, false) if scaled => groups_w4(args),
+                (Width::W4, MR, true) if scaled => groups_add_w4(args),
+                (Width::W4, ..) if scaled => group_rows_w4(args),
+                (Width::W3, MR, false) if scaled => groups_w3(args),
+                (Width::W3, MR, true) if scaled => groups_add_w3(args),
+                (Width::W3, ..) if scaled => group_rows_w3(args),
+                (_, MR, false) if scaled => groups_w2(args),
+                (_, MR, true) if scaled => groups_add_w2(args),
+                _ if scaled => group_rows_w2(args),
                 (Width::W4, MR, false) => panels_w4(args),
                 (Width::W4, MR, true) => panels_add_w4(args),
                 (Width::W4, ..) => rows_w4(args),
+                (Width::W3, MR, false) => panels_w3(args),
+                (Width::W3, MR, true) => panels_add_w3(args),
+                (Width::W3, ..) => rows_w3(args),
                 (_, MR, false) => panels_w2(args),
                 (_, MR, true) => panels_add_w2(args),
                 _ => rows_w2(args),
@@ -196,7 +232,7 @@ impl<'a> Layer<'a> {
                 self.group::<C>(codes, live, lines, rows, 0, &start, &mut sums);
             } else {
                 sums = [start; MR];
-                for (group, lines) in lines.chunks_exact(self.layout.group_bytes(rows).max(1)).enumerate() {
+                for (group, lines) in lines.chunks(self.layout.group_bytes(rows).max(1)).enumerate() {
                     self.group::<C>(codes, live, lines, rows, group, &[0; NR], &mut more);
                     self.add(panel, live, group, lines, rows, &more, &mut sums);
                 }
@@ -219,10 +255,11 @@ impl<'a> Layer<'a> {
         sums: &mut [[i32; NR]; MR],
     ) {
         let block = C::WIDTH.block();
-        let words = self.layout.len(group).div_ceil(block);
+        let words = self.layout.len(group).div_ceil(block) * block / word_k::<C>();
         let run = live * 4;
-        let first = codes.as_ptr().wrapping_add(group * self.layout.group / block * run);
-        if lines.len() < self.layout.group_bytes(rows) || !(1..=NR).contains(&live) {
+        let first = codes.as_ptr().wrapping_add(group * self.layout.group / block * C::WIDTH.runs() * run);
+        let Gather { lanes, step, high } = Gather::of::<C>();
+        if lines.len() < self.layout.bytes_of(group, rows) || !(1..=NR).contains(&live) {
             return;
         }
         let args = low_loops::Args {
@@ -232,9 +269,11 @@ impl<'a> Layer<'a> {
             bias: bias.as_ptr(),
             out: sums.as_mut_ptr().cast(),
             count: if rows == MR { live.div_ceil(2) } else { live.div_ceil(4) },
-            step: 4 * run,
+            step: step * run,
             words,
-            at: [0, 1, 2, 3].map(|i| first.wrapping_add(i * run)),
+            at: lanes.map(|i| first.wrapping_add(i * run)),
+            high: high.map(|i| i * run),
+            lanes: LANES,
         };
         // SAFETY: `new` has seen to the codes and their alignment, above to the lines; biases
         // and sums have 8 entries.
@@ -242,6 +281,8 @@ impl<'a> Layer<'a> {
             match (C::WIDTH, rows) {
                 (Width::W4, MR) => tile_w4(&args),
                 (Width::W4, _) => row_w4(&args),
+                (Width::W3, MR) => tile_w3(&args),
+                (Width::W3, _) => row_w3(&args),
                 (_, MR) => tile_w2(&args),
                 _ => row_w2(&args),
             }
@@ -270,6 +311,23 @@ impl<'a> Layer<'a> {
             let numbers = lines.as_ptr().cast();
             // SAFETY: as many scales and offsets as channels, a number a row.
             unsafe { add_scaled(scales, offsets, live, rows, numbers, !w.offsets.is_empty(), more, sums) }
+        }
+    }
+}
+
+/// What a gather fetches, in runs: its four words from the first on, those of the next gather, and
+/// ahead of each word the third bits.
+struct Gather {
+    lanes: [usize; 4],
+    step: usize,
+    high: [usize; 4],
+}
+
+impl Gather {
+    const fn of<C: Code>() -> Self {
+        match C::WIDTH {
+            Width::W3 => Self { lanes: [0, 1, 3, 4], step: 6, high: [2, 1, 2, 1] },
+            Width::W4 | Width::W2 | Width::T2 => Self { lanes: [0, 1, 2, 3], step: 4, high: [0; 4] },
         }
     }
 }

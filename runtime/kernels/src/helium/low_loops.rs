@@ -27,6 +27,9 @@ pub struct Args {
     pub words: usize,
     /// Where the first channel's first four words lie.
     pub at: [*const u8; 4],
+    /// How far third bits lie behind those words, and [`super::low_w3::LANES`].
+    pub high: [usize; 4],
+    pub lanes: [u32; 4],
 }
 
 /// The codes of both channels, q4 and q6, times 16 values of four rows, the first at `$x`.
