@@ -1,7 +1,9 @@
 //! The zoo's models for smoothing: noise-trained classifiers, one that is told the noise level, and a denoiser. Oracles:
 //! ONNX Runtime's recorded outputs, and the model with both inputs.
 
-use selvedge::certify::{Alpha, CertSpec, Certifier, Classify, Clean, Decision, Grid, Job, Request, Rule, Subject, Terms};
+use selvedge::certify::{
+    Alpha, CertSpec, Certifier, Classify, Clean, Decision, Grid, Job, Request, Rule, Subject, Terms,
+};
 use selvedge::noise::{NoiseTable, Sigma};
 use selvedge::{AlignedBuf, Artifact, CodeMap, DenoisedClassifier, Session, SessionClassifier};
 use selvedge_compiler::calibrate::Sample;
@@ -150,7 +152,10 @@ fn a_bound_single_pass_certifies_at_least_as_much_as_a_denoiser_and_a_classifier
     let one = mean_radius(&mut SessionClassifier::new(single, PIXELS).expect("f32 input"), IMAGES);
     let denoiser = SessionClassifier::new(denoiser, PIXELS).expect("f32 input");
     let two = mean_radius(&mut DenoisedClassifier::new(denoiser, classifier).expect("fits"), IMAGES);
-    println!("mean certified radius in steps: bound int8 {one:.2} ({} MACs), denoised f32 {two:.2} ({} MACs)", macs[0], macs[1]);
+    println!(
+        "mean certified radius in steps: bound int8 {one:.2} ({} MACs), denoised f32 {two:.2} ({} MACs)",
+        macs[0], macs[1]
+    );
     assert!(one >= two, "{one} {two}");
     assert!(macs[0] <= macs[1] * 11 / 10, "{macs:?}");
 }
