@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn the_denoiser_lowers_the_error() {
-        let error = |pick: fn(([f32; PIXELS], [f32; PIXELS])) -> [f32; PIXELS]| {
+        type Image = [f32; PIXELS];
+        let error = |pick: fn((Image, Image)) -> Image| {
             let images = denoiser_golden().map(pick).enumerate();
             images
                 .map(|(i, x)| x.iter().zip(test_set().image(i)).map(|(a, b)| (a - b).powi(2)).sum::<f32>())
