@@ -103,9 +103,12 @@ impl Bench<'_> {
     fn learn(&self, layers: &[LayerCost], width: usize, nearest: &PrepareOptions) -> Result<(), CompileError> {
         let scheme = self.scheme(layers, &vec![width; layers.len()]);
         let prepared = prepare(self.graph, self.ranges, self.samples, &scheme, nearest)?;
-        let codes = prepared.layers.into_iter().map(|(name, layer)| ((name, width), layer));
-        self.nearest.borrow_mut().extend(codes);
+        self.keep(width, prepared.layers);
         Ok(())
+    }
+
+    fn keep(&self, width: usize, codes: BTreeMap<String, PreparedLayer>) {
+        self.nearest.borrow_mut().extend(codes.into_iter().map(|(name, layer)| ((name, width), layer)));
     }
 
     /// Compiles a width for each of `layers`.
@@ -161,7 +164,8 @@ pub fn compile_mixed(
     let ranges = if options.dynamic { None } else { Some(ranges_of(&graph, samples.iter().cloned(), options)?) };
     let bench = Bench { graph: &graph, ranges: ranges.as_ref(), samples, options, mixed, nearest: RefCell::default() };
     let scheme = QuantScheme { weights: format("w4", mixed.group), ..options.scheme.clone() };
-    let how = options.prepare.unwrap_or_default();
+    // What widths cost is measured once, here, and not again for what is chosen.
+    let how = PrepareOptions { sensitivities: false, ..options.prepare.unwrap_or_default() };
     let nearest = PrepareOptions {
         low_rank: 0,
         svdquant: false,
@@ -170,18 +174,20 @@ pub fn compile_mixed(
         method: crate::prepare::Method::Nearest,
         ..how
     };
-    let sensitivities = prepare(&graph, ranges.as_ref(), samples, &scheme, &nearest)?.sensitivities;
+    let measure = PrepareOptions { sensitivities: true, ..nearest };
+    let Prepared { sensitivities, layers: codes, .. } = prepare(&graph, ranges.as_ref(), samples, &scheme, &measure)?;
     if sensitivities.is_empty() {
         return Err(MixedError::NoLayers.into());
     }
     let mut layers: Vec<LayerCost> = sensitivities.iter().map(LayerCost::of).collect();
     let names = ["w8", "w4", "w3", "w2"];
+    bench.keep(1, codes);
     let mut frontier = Vec::new();
     let mut uniform_bytes = Vec::new();
     for (width, name) in names.into_iter().enumerate() {
-        // All but int8 have codes that are searched.
-        if width > 0 {
-            bench.learn(&layers, width, &PrepareOptions { sensitivities: false, ..nearest })?;
+        // int8 has no codes that are searched, those of 4 bits came with the sensitivities.
+        if width > 1 {
+            bench.learn(&layers, width, &nearest)?;
         }
         let compiled = bench.mixture(&layers, &vec![width; layers.len()])?;
         let micros = cost::step_micros(&compiled).map_err(MixedError::Run)?;

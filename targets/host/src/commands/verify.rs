@@ -91,7 +91,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             )
         }
     };
-    let alpha = record.alpha as f64 / 2f64.powi(64);
+    // A spot check adds its own chance of not seeing what is false.
+    let missed = if args.spot.is_some() { args.beta } else { 0.0 };
+    let failure = at_most(record.alpha as f64 / 2f64.powi(64) + missed);
     let says = match stands {
         Some(Decision::Certified { class, r2 }) => {
             format!("class {class} for every change of the codes whose squares sum to {r2} or less")
@@ -100,7 +102,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(Decision::Abstain(reason)) => format!("no answer ({reason:?})"),
         None => "so few checks leave no answer; make more".to_string(),
     };
-    println!("{name}: {how}: {says}; false with probability at most {alpha:.6} over the draws");
+    println!("{name}: {how}: {says}; false with probability at most {failure} over the draws");
     match (&args.nonce, record.own_nonce) {
         (None, true) => {
             println!("the prover chose the nonce: the probability holds only if it was the first one tried")
@@ -111,6 +113,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (Some(_), _) => {}
     }
     Ok(())
+}
+
+/// A short number that is not below `value`.
+fn at_most(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) < value { near.next_up() } else { near }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
