@@ -5,12 +5,12 @@ use selvedge_compiler::mixed::{MixedError, MixedOptions, Search, compile_mixed};
 use selvedge_compiler::{CompileError, CompileOptions, Compiled, load};
 use selvedge_zoo::digits;
 
-fn compile(bytes: usize) -> Result<Compiled, CompileError> {
+fn compile(bytes: usize) -> Result<Compiled, Box<CompileError>> {
     let options = CompileOptions::default();
     let set = digits::calibration_set();
     let samples: Vec<Sample> = (0..32).map(|i| Sample::f32([1, 1, 8, 8], set.image(i).to_vec())).collect();
     let mixed = MixedOptions { bytes: Some(bytes), micros: None, agreement: None, search: Search::Knapsack, group: 0 };
-    compile_mixed(load(digits::ONNX, &options.import).expect("imports"), &samples, &options, &mixed)
+    compile_mixed(load(digits::ONNX, &options.import).expect("imports"), &samples, &options, &mixed).map_err(Box::new)
 }
 
 #[test]
@@ -32,6 +32,7 @@ fn widths_hold_the_budget_and_the_report_has_frontier_and_sensitivities() {
 
 #[test]
 fn a_budget_that_nothing_fits_is_refused_with_the_least_that_would() {
-    let Err(CompileError::Mixed(MixedError::Budget { least_bytes, .. })) = compile(1000) else { panic!("refused") };
+    let error = compile(1000).expect_err("refused");
+    let CompileError::Mixed(MixedError::Budget { least_bytes, .. }) = *error else { panic!("{error}") };
     assert!(least_bytes > 1000);
 }

@@ -28,6 +28,7 @@ enum Command {
     /// Compile an ONNX model to an artifact
     Compile(Box<commands::compile::Args>),
     /// Make one version of an elastic artifact, as a device does at load
+    #[command(disable_version_flag = true)]
     Select(commands::low_bit::SelectArgs),
     /// Attach LoRA adapters to an artifact, and detach them
     #[command(subcommand)]
@@ -62,4 +63,16 @@ fn main() -> std::process::ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
     };
     exit(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_subcommand_is_well_formed() {
+        // What clap checks in development builds only, when the subcommand is used.
+        Cli::command().debug_assert();
+    }
 }

@@ -4,6 +4,7 @@ use crate::error::Failure;
 use selvedge_compiler::passes::{FactorForm, FactorRank, FactorizeOptions};
 
 #[derive(clap::Args)]
+#[group(id = "factorization")]
 pub struct Args {
     /// Cut convolutions in two of low rank where that saves multiply-accumulates: keep this energy of the weights, all
     /// convolutions within this part of their multiply-accumulates, or a rank
