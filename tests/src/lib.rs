@@ -1,6 +1,7 @@
 //! What the test suites share: where the models are, and how to read them.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod device;
 pub mod digest;
 pub mod exercise;

@@ -7,7 +7,7 @@ use selvedge::certify::{
 use selvedge::noise::{NoiseTable, Sigma};
 use selvedge::{AlignedBuf, Artifact, CodeMap, DenoisedClassifier, Session, SessionClassifier};
 use selvedge_compiler::calibrate::Sample;
-use selvedge_compiler::import::ImportOptions;
+use selvedge_compiler::import::{Bound, ImportOptions};
 use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
 use selvedge_compiler::{CompileOptions, Compiled, compile_calibrated, compile_loaded, load};
 use selvedge_zoo::digits::{self, noise};
@@ -16,7 +16,7 @@ const SHAPE: [usize; 4] = [1, 1, digits::HEIGHT, digits::WIDTH];
 const PIXELS: CodeMap = CodeMap::Real { per_unit: digits::MAX_PIXEL as f32 };
 
 fn options(weights: WeightFormat, bind: Option<f64>) -> CompileOptions {
-    let bind = bind.map(|sigma| ("sigma".to_string(), sigma)).into_iter().collect();
+    let bind = bind.map(|sigma| ("sigma".to_string(), Bound::Number(sigma))).into_iter().collect();
     CompileOptions {
         scheme: QuantScheme { weights, ..QuantScheme::w8a8() },
         import: ImportOptions { bind, ..ImportOptions::default() },
@@ -99,7 +99,7 @@ fn a_bound_noise_level_gives_what_the_model_with_both_inputs_gives() {
     }
     // What binds nothing, or all there is, is refused by name.
     let refused = |onnx: &[u8], name: &str| {
-        let bind = vec![(name.to_string(), 0.5)];
+        let bind = vec![(name.to_string(), Bound::Number(0.5))];
         let error = load(onnx, &ImportOptions { bind, ..ImportOptions::default() }).expect_err("refused");
         error.to_string()
     };

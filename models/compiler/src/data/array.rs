@@ -16,6 +16,7 @@ pub enum ArrayData {
     I8(Vec<i8>),
     U8(Vec<u8>),
     I16(Vec<i16>),
+    U16(Vec<u16>),
     I32(Vec<i32>),
     I64(Vec<i64>),
     Bool(Vec<bool>),
@@ -28,6 +29,7 @@ macro_rules! each {
             ArrayData::I8($v) => $body,
             ArrayData::U8($v) => $body,
             ArrayData::I16($v) => $body,
+            ArrayData::U16($v) => $body,
             ArrayData::I32($v) => $body,
             ArrayData::I64($v) => $body,
             ArrayData::Bool($v) => $body,
@@ -50,6 +52,7 @@ impl ArrayData {
             ArrayData::I8(_) => DType::I8,
             ArrayData::U8(_) => DType::U8,
             ArrayData::I16(_) => DType::I16,
+            ArrayData::U16(_) => DType::U16,
             ArrayData::I32(_) => DType::I32,
             ArrayData::I64(_) => DType::I64,
             ArrayData::Bool(_) => DType::Bool,
@@ -63,6 +66,7 @@ impl ArrayData {
             ArrayData::I8(v) => ArrayData::I8(v[range].to_vec()),
             ArrayData::U8(v) => ArrayData::U8(v[range].to_vec()),
             ArrayData::I16(v) => ArrayData::I16(v[range].to_vec()),
+            ArrayData::U16(v) => ArrayData::U16(v[range].to_vec()),
             ArrayData::I32(v) => ArrayData::I32(v[range].to_vec()),
             ArrayData::I64(v) => ArrayData::I64(v[range].to_vec()),
             ArrayData::Bool(v) => ArrayData::Bool(v[range].to_vec()),
@@ -76,6 +80,7 @@ impl ArrayData {
             ArrayData::I8(v) => v.iter().map(|&x| x as u8).collect(),
             ArrayData::U8(v) => v.clone(),
             ArrayData::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            ArrayData::U16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             ArrayData::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             ArrayData::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             ArrayData::Bool(v) => v.iter().map(|&x| x as u8).collect(),
@@ -96,7 +101,21 @@ impl ArrayData {
             DType::I32 => ArrayData::I32(all(bytes, i32::from_le_bytes)?),
             DType::I64 => ArrayData::I64(all(bytes, i64::from_le_bytes)?),
             DType::Bool => ArrayData::Bool(bytes.iter().map(|&b| b != 0).collect()),
-            DType::U16 => return None,
+            DType::U16 => ArrayData::U16(all(bytes, u16::from_le_bytes)?),
+        })
+    }
+
+    /// Elements as i64; `None` for floats.
+    pub fn to_i64(&self) -> Option<Vec<i64>> {
+        Some(match self {
+            ArrayData::F32(_) => return None,
+            ArrayData::I8(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::U8(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::I16(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::U16(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::I32(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::I64(v) => v.clone(),
+            ArrayData::Bool(v) => v.iter().map(|&x| x.into()).collect(),
         })
     }
 
@@ -107,6 +126,7 @@ impl ArrayData {
             ArrayData::I8(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::U8(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::I16(v) => v.iter().map(|&x| x as f32).collect(),
+            ArrayData::U16(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::I32(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::I64(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::Bool(v) => v.iter().map(|&x| x as u8 as f32).collect(),

@@ -11,6 +11,7 @@ mod lift;
 mod model;
 mod narrow;
 mod nodes;
+mod outline;
 mod prune;
 mod qops;
 mod quant;
@@ -22,14 +23,16 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::Framework;
 
 pub use error::{ImportError, Unsupported};
+pub use outline::{Declared, Outline, outline};
 use twin::Constants;
 pub use twin::{FloatTwin, NamedTensor, float_twin};
 
-use crate::graph::Graph;
+use crate::data::Array;
+use crate::graph::{Constant, Graph};
 use error::Result;
 use model::Model;
 use nodes::Mapped;
@@ -45,10 +48,18 @@ const MAX_ROUNDS: usize = 32;
 pub struct ImportOptions {
     /// Input name and shape, for inputs whose shape the file leaves open.
     pub shapes: Vec<(String, Vec<usize>)>,
-    /// Input name and the number that all its elements are; such an input is a constant, and what depends on it
-    /// alone is computed here.
-    pub bind: Vec<(String, f64)>,
+    /// Input name and its value; such an input is a constant, and what depends on it alone is computed here.
+    pub bind: Vec<(String, Bound)>,
     pub limits: Limits,
+}
+
+/// The value of an input that is the same in every run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bound {
+    /// That of all its elements.
+    Number(f64),
+    /// As many elements as the input has.
+    Array(Array),
 }
 
 /// Bounds on the work and memory that a file may ask for.
@@ -135,4 +146,13 @@ fn read(mut bytes: &[u8]) -> Result<ModelProto> {
         Err(_) => "the decoder failed on an unforeseen condition".into(),
     };
     Err(ImportError::Protobuf { reason })
+}
+
+/// Name, type code, shape and elements of a serialized `TensorProto`.
+pub(crate) fn decode_tensor(bytes: &[u8]) -> Result<(String, i32, Vec<usize>, Constant)> {
+    let proto: TensorProto =
+        prost::Message::decode(bytes).map_err(|e| ImportError::Protobuf { reason: format!("not a tensor: {e}") })?;
+    let at = format!("tensor `{}`", proto.name);
+    let tensor = tensor::decode(&proto, &at, Limits::default().decoded_bytes(bytes.len()))?;
+    Ok((proto.name, proto.data_type, tensor.dims.clone(), tensor.constant()))
 }

@@ -7,8 +7,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, type_pro
 use super::attrs;
 use super::error::{ImportError, NodeError, NodeResult, Result, bad, invalid, refuse, refused};
 use super::nodes;
-use super::tensor::{self, Elem, Tensor};
-use super::{ImportOptions, validate};
+use super::tensor::{self, Data, Elem, Tensor};
+use super::{Bound, ImportOptions, validate};
+use crate::data::ArrayData;
 use crate::graph::{ActQuant, DType};
 
 /// A graph input with every dimension known.
@@ -67,12 +68,18 @@ impl Model {
         if spent > limit {
             return Err(ImportError::TooLarge { at: "constants".into(), bytes: spent, limit });
         }
-        for node in &kept {
-            validate::node(node, |name| consts.get(name).map(|t| t.dims.clone()))?;
-        }
         let mut inputs = inputs(graph, &consts, options)?;
         for (name, value) in &options.bind {
-            consts.insert(name.clone(), bound(&mut inputs, name, *value)?);
+            consts.insert(name.clone(), bound(&mut inputs, name, value)?);
+        }
+        for input in &mut inputs {
+            // Codes of fewer than 8 bits travel one a byte.
+            if let Elem::Int { bits: bits @ ..8, .. } = &mut input.elem {
+                *bits = 8;
+            }
+        }
+        for node in &kept {
+            validate::node(node, |name| consts.get(name).map(|t| t.dims.clone()))?;
         }
         let names = inputs.iter().map(|i| &i.name).chain(consts.keys());
         let names = names.chain(kept.iter().flat_map(|n| &n.output)).cloned().collect();
@@ -222,24 +229,57 @@ fn inputs(graph: &GraphProto, consts: &HashMap<String, Tensor>, options: &Import
 }
 
 /// Takes an input away and returns the constant in its place.
-fn bound(inputs: &mut Vec<Input>, name: &str, value: f64) -> Result<Tensor> {
-    let error = |reason: String, remedy: String| ImportError::Input { input: name.into(), reason, remedy };
+fn bound(inputs: &mut Vec<Input>, name: &str, value: &Bound) -> Result<Tensor> {
+    let error = |reason: String, remedy: &str| ImportError::Input { input: name.into(), reason, remedy: remedy.into() };
     let Some(index) = inputs.iter().position(|input| input.name == name) else {
         let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
-        return Err(error("the model has no such input".into(), format!("bind one of {names:?}")));
+        let remedy = format!("bind one of {names:?}");
+        return Err(error("the model has no such input".into(), &remedy));
     };
     if inputs.len() == 1 {
-        return Err(error("it is the only input".into(), "leave --bind out".into()));
+        return Err(error("it is the only input".into(), "leave --bind out"));
     }
     let Input { elem, dims, .. } = inputs.remove(index);
-    let elements = dims.iter().product();
-    match elem {
-        Elem::F32 => Ok(Tensor::f32(dims, vec![value as f32; elements])),
-        Elem::Int { bits: 64, signed: true } if value.fract() == 0.0 && value.abs() < 9e15 => {
-            Ok(Tensor::i64(dims, vec![value as i64; elements]))
+    let elements: usize = dims.iter().product();
+    let wrong = |value: String| error(format!("{value} is no value of its element type"), "bind a value it can hold");
+    let data = match value {
+        &Bound::Number(x) => match elem {
+            Elem::F32 => Data::F32(vec![x as f32; elements]),
+            Elem::Bool if x == 0.0 || x == 1.0 => Data::Bool(vec![x == 1.0; elements]),
+            Elem::Int { .. } if x.fract() == 0.0 && x.abs() < 9e15 => {
+                integers(elem, vec![x as i64; elements]).map_err(|v| wrong(v.to_string()))?
+            }
+            _ => return Err(wrong(x.to_string())),
+        },
+        Bound::Array(array) => {
+            if array.shape != dims {
+                let reason = format!("it has shape {dims:?}, the bound array {:?}", array.shape);
+                return Err(error(reason, "bind an array of the input's shape"));
+            }
+            match (elem, &array.data) {
+                (Elem::F32, data) => Data::F32(data.to_f32()),
+                (Elem::Bool, ArrayData::Bool(v)) => Data::Bool(v.clone()),
+                (Elem::Int { .. }, data) => match data.to_i64() {
+                    Some(v) => integers(elem, v).map_err(|v| wrong(v.to_string()))?,
+                    None => return Err(wrong("an array of floats".into())),
+                },
+                _ => return Err(wrong("an array of numbers".into())),
+            }
         }
-        _ => Err(error(format!("{value} is no value of its element type"), "bind f32 or int64 inputs".into())),
+    };
+    Ok(Tensor { dims, elem, data, codes: None })
+}
+
+/// Integers as `elem` stores them, or the first that it cannot.
+fn integers(elem: Elem, values: Vec<i64>) -> std::result::Result<Data, i64> {
+    let (lo, hi) = elem.range();
+    if let Some(&out) = values.iter().find(|v| !(lo..=hi).contains(*v)) {
+        return Err(out);
     }
+    Ok(match elem {
+        Elem::Int { bits: 64, .. } | Elem::Int { bits: 32, signed: false } => Data::I64(values),
+        _ => Data::I32(values.into_iter().map(|v| v as i32).collect()),
+    })
 }
 
 type Dims = Option<Vec<Option<Dim>>>;
@@ -250,7 +290,7 @@ fn input_type(i: &ValueInfoProto) -> Result<(Elem, Dims)> {
         return refused(at, "it is no tensor (a sequence, map or optional)", "pass tensors");
     };
     let elem = match Elem::from_code(t.elem_type) {
-        Some(e) if e.dtype().is_some() => e,
+        Some(e) if e.dtype().is_some() || matches!(e, Elem::Int { bits: ..8, .. }) => e,
         _ => {
             let reason = format!("element type {}", tensor::type_name(t.elem_type));
             return refused(at, reason, "use f32, or an integer type of 8, 16, 32 or 64 bits");

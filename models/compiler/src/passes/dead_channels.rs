@@ -230,7 +230,9 @@ fn spread(link: &Link, constants: &Constants, needed: &mut Needed) -> bool {
 
 fn spread_same(values: &[ValueId], needed: &mut Needed) -> bool {
     let shortest = values.iter().map(|id| needed[id.index()].len()).min().unwrap_or(0);
-    let mut any = vec![false; shortest];
+    // Beside a scalar, which has no channels, all are needed.
+    let mut any = vec![shortest == 0; shortest.max(1)];
+    let shortest = any.len();
     for id in values {
         needed[id.index()].iter().enumerate().for_each(|(c, &needed)| any[c % shortest] |= needed);
     }

@@ -9,7 +9,7 @@ use selvedge_compiler::data::{Array, read_array, read_npz};
 use selvedge_compiler::elastic::compile_elastic;
 use selvedge_compiler::emit::{EmitOptions, Names};
 use selvedge_compiler::graph::Graph;
-use selvedge_compiler::import::ImportOptions;
+use selvedge_compiler::import::{Bound, ImportOptions};
 use selvedge_compiler::lower::TargetSpec;
 use selvedge_compiler::mixed::compile_mixed;
 use selvedge_compiler::plan::{MemoryOptions, Region};
@@ -50,8 +50,9 @@ pub struct Args {
     /// Shape of an input with symbolic dims, NAME=1x3x32x32 (repeatable)
     #[arg(long, value_name = "NAME=DIMS")]
     shape: Vec<String>,
-    /// Make an input the constant NUMBER and compute on the host what depends on it alone, as in sigma=0.5 (repeatable)
-    #[arg(long, value_name = "NAME=NUMBER")]
+    /// Make an input a constant, a number or an array, and compute on the host what depends on it alone, as in
+    /// sigma=0.5 or sizes=sizes.npy (repeatable)
+    #[arg(long, value_name = "NAME=NUMBER|FILE")]
     bind: Vec<String>,
     /// Memory for the arena: one region is a limit (`sram=64K`), of two the first is the fast one
     /// (`fast=64K,slow=512K`); each tensor lies in one of them
@@ -261,12 +262,15 @@ pub fn shape(text: &str) -> Result<(String, Vec<usize>), Failure> {
     Ok((name.to_string(), dims))
 }
 
-/// NAME=0.5 as a name and a number.
-fn bind(text: &str) -> Result<(String, f64), Failure> {
-    let bad = || Failure::bad(format!("--bind {text}: give NAME=NUMBER, as in sigma=0.5"));
-    let (name, number) = text.rsplit_once('=').ok_or_else(bad)?;
-    let number = number.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(bad)?;
-    Ok((name.to_string(), number))
+/// NAME=0.5 as a name and a number, NAME=FILE.npy as a name and an array.
+fn bind(text: &str) -> Result<(String, Bound), Failure> {
+    let bad = || Failure::bad(format!("--bind {text}: give NAME=NUMBER or NAME=FILE.npy, as in sigma=0.5"));
+    let (name, value) = text.split_once('=').ok_or_else(bad)?;
+    if value.ends_with(".npy") || value.contains(".npz") {
+        return Ok((name.to_string(), Bound::Array(read_array(value)?)));
+    }
+    let number = value.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(bad)?;
+    Ok((name.to_string(), Bound::Number(number)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -152,7 +152,8 @@ fn precheck(node: &NodeProto) -> NodeResult<()> {
         "Cast" => {
             let to = attrs::int(node, "to", 0)?;
             let elem = i32::try_from(to).ok().and_then(Elem::from_code).and_then(Elem::dtype);
-            if elem.is_none() {
+            // Values are kept in f32, so nothing would be rounded to the 8 bits that bfloat16 has.
+            if elem.is_none() || to == 16 {
                 let name = super::tensor::type_name(i32::try_from(to).unwrap_or(0));
                 return refuse(format!("a cast to {name}"), "cast to f32, bool or an integer of 8 to 64 bits");
             }
