@@ -8,6 +8,7 @@ mod const_moves;
 mod error;
 mod fold_shapes;
 mod lift;
+mod loose;
 mod model;
 mod narrow;
 mod nodes;
@@ -133,6 +134,7 @@ fn prepare(bytes: &[u8], options: &ImportOptions) -> Result<Model> {
     let proto = read(bytes)?;
     let mut model = Model::new(&proto, bytes.len(), options)?;
     drop(proto);
+    loose::loosen(&mut model);
     narrow::widen(&mut model);
     lift::lift(&mut model)?;
     Ok(model)

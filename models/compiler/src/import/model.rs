@@ -16,7 +16,10 @@ use crate::graph::{ActQuant, DType};
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub name: String,
+    /// The type that is passed: codes of fewer than 8 bits travel one a byte.
     pub elem: Elem,
+    /// The type that the file states.
+    pub declared: Elem,
     pub dims: Vec<usize>,
     /// Set where the file passes integers of a quantized grid.
     pub io_dtype: Option<DType>,
@@ -71,12 +74,6 @@ impl Model {
         let mut inputs = inputs(graph, &consts, options)?;
         for (name, value) in &options.bind {
             consts.insert(name.clone(), bound(&mut inputs, name, value)?);
-        }
-        for input in &mut inputs {
-            // Codes of fewer than 8 bits travel one a byte.
-            if let Elem::Int { bits: bits @ ..8, .. } = &mut input.elem {
-                *bits = 8;
-            }
         }
         for node in &kept {
             validate::node(node, |name| consts.get(name).map(|t| t.dims.clone()))?;
@@ -218,12 +215,19 @@ fn inputs(graph: &GraphProto, consts: &HashMap<String, Tensor>, options: &Import
         .into_iter()
         .map(|(i, elem, dims, given)| {
             let dims = resolve(&i.name, dims, given, &symbols)?;
+            if dims.contains(&0) && !options.bind.iter().any(|(name, _)| *name == i.name) {
+                return Err(ImportError::Input {
+                    input: i.name.clone(),
+                    reason: format!("it has shape {dims:?}, which holds nothing"),
+                    remedy: "correct --shape".into(),
+                });
+            }
             let elements = dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64)).unwrap_or(u64::MAX);
             if elements > options.limits.max_elements {
                 let (bytes, limit) = (elements as u128, options.limits.max_elements as u128);
                 return Err(ImportError::TooLarge { at: format!("graph input `{}`", i.name), bytes, limit });
             }
-            Ok(Input { name: i.name.clone(), elem, dims, io_dtype: None })
+            Ok(Input { name: i.name.clone(), elem: elem.whole_bytes(), declared: elem, dims, io_dtype: None })
         })
         .collect()
 }
@@ -239,7 +243,7 @@ fn bound(inputs: &mut Vec<Input>, name: &str, value: &Bound) -> Result<Tensor> {
     if inputs.len() == 1 {
         return Err(error("it is the only input".into(), "leave --bind out"));
     }
-    let Input { elem, dims, .. } = inputs.remove(index);
+    let Input { declared: elem, dims, .. } = inputs.remove(index);
     let elements: usize = dims.iter().product();
     let wrong = |value: String| error(format!("{value} is no value of its element type"), "bind a value it can hold");
     let data = match value {
@@ -321,10 +325,9 @@ fn resolve(name: &str, dims: Dims, given: Option<&[usize]>, symbols: &HashMap<St
     for (axis, d) in dims.into_iter().enumerate() {
         let given = given.map(|g| g[axis]);
         out.push(match (&d, given) {
-            (Some(Dim::DimValue(v)), Some(g)) if *v > 0 && *v as usize != g => {
+            (Some(Dim::DimValue(v)), Some(g)) if *v >= 0 && *v as usize != g && !(*v == 0 && axis == 0) => {
                 return Err(error(format!("axis {axis} is fixed to {v} in the model"), "correct --shape".into()));
             }
-            (_, Some(0)) => return Err(error(format!("axis {axis} is given as 0"), "correct --shape".into())),
             (_, Some(g)) => g,
             (Some(Dim::DimValue(v)), None) if *v > 0 => *v as usize,
             (Some(Dim::DimParam(p)), None) if symbols.contains_key(p) => symbols[p],

@@ -48,6 +48,14 @@ impl Elem {
         }
     }
 
+    /// The type that holds codes of this one as whole bytes.
+    pub(crate) fn whole_bytes(self) -> Elem {
+        match self {
+            Elem::Int { bits: ..8, signed } => Elem::Int { bits: 8, signed },
+            other => other,
+        }
+    }
+
     /// The graph's element type, for types a computed value can have.
     pub(crate) fn dtype(self) -> Option<DType> {
         Some(match self {

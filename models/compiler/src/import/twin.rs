@@ -11,7 +11,7 @@ use tract_onnx::tract_hir::internal::DimLike;
 use super::error::{ImportError, Result};
 use super::model::Model;
 use super::tensor::{Data, Elem, Tensor};
-use super::{FAKE_QUANT, ImportOptions, prepare};
+use super::{FAKE_QUANT, ImportOptions, loose, prepare};
 use crate::graph::DType;
 
 /// Type and shape of a value.
@@ -240,6 +240,15 @@ fn node(n: &NodeProto) -> NodeProto {
     n.domain = String::new();
     match n.op_type.as_str() {
         FAKE_QUANT => n.op_type = "Identity".into(),
+        // For shapes and types; the values are computed by the operators that they are mapped to.
+        loose::QUANTIZE | loose::DEQUANTIZE => {
+            n.op_type = "Cast".into();
+            n.input.truncate(1);
+            n.attribute.retain(|a| a.name == "to");
+            for a in &mut n.attribute {
+                a.i = Elem::from_code(a.i as i32).map_or(a.i, |e| type_code(e.whole_bytes()).into());
+            }
+        }
         // All floating types are f32 here.
         "Cast" => {
             for a in n.attribute.iter_mut().filter(|a| a.name == "to" && matches!(a.i, 10 | 11 | 16)) {

@@ -10,6 +10,7 @@ mod movement;
 mod norm;
 mod own_shapes;
 mod pool;
+mod quantize;
 mod reduce;
 mod window;
 
@@ -24,7 +25,7 @@ use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported, refu
 use super::model::Model;
 use super::tensor::{Elem, Tensor};
 use super::twin::{Fact, FloatTwin};
-use super::{FAKE_QUANT, Limits, fold_shapes};
+use super::{FAKE_QUANT, Limits, fold_shapes, loose};
 use crate::graph::{Graph, Op};
 
 /// Standard operators, the quantized ones included.
@@ -292,6 +293,8 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Gather" => gather::gather(b, node),
         "Shape" | "Size" | "ConstantOfShape" | "Range" | "Equal" => fold_shapes::fold(b, node),
         "Where" => choose::choose(b, node),
+        loose::QUANTIZE => quantize::quantize(b, node),
+        loose::DEQUANTIZE => quantize::dequantize(b, node),
         FAKE_QUANT => b.emit_from(node, Op::FakeQuant),
         "DynamicQuantizeLinear" => b.emit_from(node, Op::DynamicQuantizeLinear),
         _ if elementwise::map(b, node)? => Ok(()),
