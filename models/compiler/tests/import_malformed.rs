@@ -131,7 +131,9 @@ fn quantization_parameters_are_checked() {
     for bad in [0.0, -1.0, f32::NAN, f32::INFINITY, 1e-40] {
         expect(&qdq(f32s("s", &[], &[bad]), zero()), &["QuantizeLinear", "scale"]);
     }
-    expect(&qdq(f32s("s", &[2], &[1.0, 2.0]), codes("z", 3, &[2], &[0, 0])), &["2 scales", "per tensor"]);
+    assert!(import(&encode(&qdq(f32s("s", &[2], &[1.0, 2.0]), codes("z", 3, &[2], &[0, 0])))).is_ok(), "per channel");
+    expect(&qdq(f32s("s", &[2], &[1.0, -2.0]), codes("z", 3, &[2], &[0, 0])), &["scale -2", "positive"]);
+    expect(&qdq(f32s("s", &[3], &[1.0; 3]), codes("z", 3, &[3], &[0; 3])), &["[3] for axis 1 of [1, 2]"]);
     expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 3, &[2], &[0, 0])), &["zero point of shape"]);
     expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 2, &[], &[256])), &["256", "UINT8"]);
     expect(&qdq(f32s("s", &[], &[1.0]), codes("z", 6, &[], &[3])), &["2, 4, 8 or 16 bits"]);

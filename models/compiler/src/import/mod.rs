@@ -5,6 +5,7 @@
 //! [`Op`](crate::graph::Op)s.
 mod attrs;
 mod const_moves;
+mod contrib;
 mod error;
 mod fold_shapes;
 mod lift;
@@ -134,6 +135,7 @@ fn prepare(bytes: &[u8], options: &ImportOptions) -> Result<Model> {
     let proto = read(bytes)?;
     let mut model = Model::new(&proto, bytes.len(), options)?;
     drop(proto);
+    contrib::expand(&mut model)?;
     loose::loosen(&mut model);
     narrow::widen(&mut model);
     lift::lift(&mut model)?;

@@ -33,6 +33,13 @@ pub(crate) fn describe(node: &NodeProto) -> NodeResult<Option<QOp>> {
         "QLinearMul" => QOp { op: "Mul", operands: two, output: Some([6, 7]), bias: None },
         "QLinearSigmoid" => one("Sigmoid"),
         "QLinearLeakyRelu" => one("LeakyRelu"),
+        "QLinearSoftmax" => {
+            // Up to operator set 12 all axes from `axis` on were one.
+            if attrs::int(node, "opset", 13)? < 13 && attrs::int(node, "axis", 1)? != -1 {
+                return refuse("a softmax of several axes at once", "export with operator set 13 or later");
+            }
+            one("Softmax")
+        }
         "QLinearAveragePool" => one("AveragePool"),
         "QLinearGlobalAveragePool" => one("GlobalAveragePool"),
         "QLinearConcat" => {
@@ -70,7 +77,7 @@ pub(crate) fn rewrite(lift: &mut Lift, node: &NodeProto, q: &QOp) -> NodeResult<
     }
     let y = &node.output[0];
     let real = if q.output.is_some() { lift.model.fresh(&format!("{y}_real")) } else { y.clone() };
-    let dropped = |a: &&AttributeProto| !matches!(a.name.as_str(), "channels_last" | "output_dtype");
+    let dropped = |a: &&AttributeProto| !matches!(a.name.as_str(), "channels_last" | "output_dtype" | "opset");
     lift.out.push(NodeProto {
         op_type: q.op.into(),
         name: node_name(node),

@@ -25,7 +25,7 @@ use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported, refu
 use super::model::Model;
 use super::tensor::{Elem, Tensor};
 use super::twin::{Fact, FloatTwin};
-use super::{FAKE_QUANT, Limits, fold_shapes, loose};
+use super::{FAKE_QUANT, Limits, contrib, fold_shapes, loose};
 use crate::graph::{Graph, Op};
 
 /// Standard operators, the quantized ones included.
@@ -122,6 +122,7 @@ const CONTRIB: &[&str] = &[
     "QLinearLeakyRelu",
     "QLinearMul",
     "QLinearSigmoid",
+    "QLinearSoftmax",
     "QuantizeLinear",
 ];
 
@@ -134,7 +135,8 @@ pub(crate) fn refuse_unknown(nodes: &[NodeProto]) -> Result<()> {
             "com.microsoft" => CONTRIB,
             _ => &[],
         };
-        if !known.contains(&node.op_type.as_str()) {
+        let expanded = node.domain == "com.microsoft" && contrib::EXPANDED.contains(&node.op_type.as_str());
+        if !known.contains(&node.op_type.as_str()) && !expanded {
             let (reason, remedy) = remedy(node);
             list.push(unsupported(node, reason.into(), remedy.into()));
         } else if let Err(e) = precheck(node) {
@@ -190,10 +192,13 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
             ("its result depends on data in a way a fixed program has no step for", "do it after the model's outputs")
         }
         "Resize" | "Upsample" => ("resampling is not supported", "use ConvTranspose, or resample outside the model"),
-        "MatMulNBits" => ("blocked weights in a private format", "export DequantizeLinear with block_size on INT4"),
         _ if !matches!(node.domain.as_str(), "" | "ai.onnx" | "com.microsoft") => {
             ("operators of this domain are not known", "export with standard ONNX operators")
         }
+        _ if node.domain == "com.microsoft" => (
+            "an operator of ONNX Runtime's own that is not known",
+            "save the model before ONNX Runtime optimizes it, or export with standard ONNX operators",
+        ),
         _ => ("no such operator", "export it decomposed into supported operators, or move it outside the model"),
     }
 }

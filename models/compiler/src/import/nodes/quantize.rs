@@ -15,7 +15,7 @@ pub(super) fn quantize(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         return refuse("codes of more than 16 bits", "quantize to 2, 4, 8 or 16 bits");
     };
     let shape = b.shape(x);
-    let scale = b.required(node, 1)?;
+    let scale = scale(b, node)?;
     let scale = spread(b, node, scale, &shape)?;
     let mut real = step(b, node, Op::Binary { kind: Binary::Div, clamp: None }, &[x, scale], &shape)?;
     real = step(b, node, Op::Unary(Unary::Round), &[real], &shape)?;
@@ -36,13 +36,37 @@ pub(super) fn dequantize(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let shape = b.shape(x);
     let mut real = float(b, node, x)?;
     if let Some(zero) = b.input(node, 2)? {
+        let (of_x, of_zero) = (b.value(x).dtype, b.value(zero).dtype);
+        if of_x != of_zero {
+            return bad(format!("zero point of type {of_zero:?} for codes of type {of_x:?}"));
+        }
         let zero = float(b, node, zero)?;
         let zero = spread(b, node, zero, &shape)?;
         real = step(b, node, Op::Binary { kind: Binary::Sub, clamp: None }, &[real, zero], &shape)?;
     }
-    let scale = b.required(node, 1)?;
+    let scale = scale(b, node)?;
     let scale = spread(b, node, scale, &shape)?;
     b.emit(node, Op::Binary { kind: Binary::Mul, clamp: None }, vec![Some(real), Some(scale)], y)
+}
+
+/// The scale, as far as it is known a positive number; the zero point has its shape.
+fn scale(b: &mut Builder, node: &NodeProto) -> NodeResult<ValueId> {
+    let scale = b.required(node, 1)?;
+    let shape = b.shape(scale);
+    if b.value(scale).dtype != DType::F32 {
+        return bad("its scale is no floating-point tensor");
+    }
+    if let Some(v) = b.value(scale).f32s().and_then(|s| s.iter().find(|v| !(v.is_normal() && **v > 0.0))) {
+        return bad(format!("scale {v} is not a positive normal number"));
+    }
+    if let Some(zero) = b.input(node, 2)? {
+        let of_zero = b.shape(zero);
+        let one = |s: &[usize]| s.len() <= 1 && s.iter().product::<usize>() == 1;
+        if of_zero != shape && !(one(&of_zero) && one(&shape)) {
+            return bad(format!("zero point of shape {of_zero:?} with a scale of shape {shape:?}"));
+        }
+    }
+    Ok(scale)
 }
 
 fn step(b: &mut Builder, node: &NodeProto, op: Op, inputs: &[ValueId], shape: &[usize]) -> NodeResult<ValueId> {
