@@ -7,7 +7,7 @@ use crate::decode::{Decoded, decode};
 use crate::emit::{EmitOptions, emit_with};
 use crate::plan::plan_memory;
 use crate::program::{Program, ProgramStep, TensorId};
-use selvedge_core::params::{Concat, Gather, Pad, Reduce, Slice, Transpose};
+use selvedge_core::params::{Concat, Gather, Pad, Reduce, Resample, Slice, TopK, Transpose};
 use selvedge_core::{Artifact, DType, Error, Format, OpCode};
 use zerocopy::FromBytes;
 
@@ -130,6 +130,10 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
             axis.is_ok_and(|axis| !is_first(axis)) && indices.is_some_and(|t| program.tensors[t].is_const())
         }
         OpCode::Reduce => Reduce::ref_from_prefix(&step.params).is_ok_and(|(reduce, _)| reduce.axes & 1 == 0),
-        OpCode::DynamicQuantizeLinear => false,
+        OpCode::Expand => first.len() == output.len() && first.first() == output.first(),
+        OpCode::Resample => Resample::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
+        OpCode::TopK => TopK::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
+        OpCode::ConvNd => ranks.len() == 1,
+        OpCode::DynamicQuantizeLinear | OpCode::Scatter | OpCode::GatherElements | OpCode::MaxPoolNd => false,
     }
 }

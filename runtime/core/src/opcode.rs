@@ -67,6 +67,14 @@ codes! {
         Pad = 32,
         Slice = 33,
         Gather = 34,
+        /// Repetition along axes of length 1.
+        Expand = 35,
+        /// Slices written to computed places of a copy (ONNX ScatterElements, ScatterND).
+        Scatter = 36,
+        /// Slices read from computed places (ONNX GatherElements, GatherND).
+        GatherElements = 37,
+        /// The largest or smallest along an axis, with their indices.
+        TopK = 38,
         Unary = 40,
         Binary = 41,
         Reduce = 42,
@@ -74,6 +82,12 @@ codes! {
         LayerNorm = 43,
         /// Normalization of groups of channels, scaled and shifted.
         GroupNorm = 44,
+        /// Weighted sums of a few cells along one axis (interpolation).
+        Resample = 49,
+        /// Convolution and transposed convolution over three axes, its weights an operand.
+        ConvNd = 60,
+        /// Maximum over a window of three axes, with its index.
+        MaxPoolNd = 61,
     }
 }
 

@@ -231,6 +231,61 @@ params! {
         axis: u32,
     }
 
+    /// Scatter. `kind` 0: ONNX ScatterElements along `axis`; 1: ScatterND (`axis` is 0).
+    struct Scatter {
+        kind: u32,
+        axis: u32,
+        /// A [`scatter`] code.
+        reduction: u32,
+    }
+
+    /// GatherElements. `kind` 0: ONNX GatherElements along `axis`; 1: GatherND, `axis` counts its batch axes.
+    struct GatherElements {
+        kind: u32,
+        axis: u32,
+    }
+
+    /// TopK; how many is in the output's shape.
+    struct TopK {
+        axis: u32,
+        /// 1: the largest first; 0: the smallest first.
+        largest: u32,
+    }
+
+    /// Resample: element j of the output's axis is the sum over t < taps of `weights[j·taps + t]` times element
+    /// `indices[j·taps + t]` of the input's.
+    struct Resample {
+        axis: u32,
+        taps: u32,
+        /// u32
+        indices: u32,
+        /// f32
+        weights: u32,
+    }
+
+    /// Window over three axes (depth, rows, columns); padding behind follows from the output's size.
+    struct WindowNd {
+        kernel: [u16; 3],
+        stride: [u16; 3],
+        dilation: [u16; 3],
+        pad: [u16; 3],
+    }
+
+    /// ConvNd in f32.
+    struct ConvNd {
+        window: WindowNd,
+        groups: u32,
+        /// 1: transposed.
+        transposed: u32,
+    }
+
+    /// MaxPoolNd.
+    struct MaxPoolNd {
+        window: WindowNd,
+        /// 1: indices count columns first (ONNX storage_order).
+        column_major: u32,
+    }
+
     /// Gather of rows of an int8 table; row i is `code·scale[i]`.
     struct GatherW8 {
         /// int8, `[rows, row]`.
@@ -333,6 +388,16 @@ pub mod binary {
     pub const POW: u32 = 6;
     pub const PRELU: u32 = 7;
     pub const LAST: u32 = PRELU;
+}
+
+/// What Scatter does with what lies there.
+pub mod scatter {
+    pub const REPLACE: u32 = 0;
+    pub const ADD: u32 = 1;
+    pub const MUL: u32 = 2;
+    pub const MIN: u32 = 3;
+    pub const MAX: u32 = 4;
+    pub const LAST: u32 = MAX;
 }
 
 /// Codes of f32 reductions.

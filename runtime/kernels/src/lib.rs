@@ -11,6 +11,7 @@ mod args;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod code;
+pub mod conv_nd;
 mod detect;
 #[cfg(selvedge_dsp)]
 mod dsp;
@@ -20,6 +21,7 @@ pub mod group_norm;
 mod helium;
 mod isa;
 pub mod math;
+pub mod max_pool_nd;
 mod native;
 #[cfg(selvedge_neon)]
 mod neon;
@@ -31,6 +33,7 @@ mod plane;
 mod portable;
 mod reference;
 mod registry;
+pub mod resample;
 mod scratch;
 mod select;
 #[cfg(test)]

@@ -28,6 +28,35 @@ pub struct Window {
     pub pads: [usize; 4],
 }
 
+/// Window over three spatial axes (depth, rows, columns); the missing ones of fewer have length 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowNd {
+    pub kernel: [usize; 3],
+    pub stride: [usize; 3],
+    pub dilation: [usize; 3],
+    /// In front of each axis; what lies behind follows from the output's shape.
+    pub pad: [usize; 3],
+}
+
+/// How the elements of an axis are made: element j of the new axis is the sum over t < `count` of
+/// `weights[j·count + t]` times element `indices[j·count + t]` of the old one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taps {
+    pub count: usize,
+    pub indices: Vec<u32>,
+    pub weights: Vec<f32>,
+}
+
+/// What a scatter does with the element that lies there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scattering {
+    Replace,
+    Add,
+    Mul,
+    Min,
+    Max,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// inputs: x, w, optional bias. w is `[OC, IC/groups, KH, KW]` whatever the layout.
@@ -119,6 +148,43 @@ pub enum Op {
     /// inputs: x, constant or computed i64 indices.
     Gather {
         axis: usize,
+    },
+    /// inputs: x. Axes of length 1 and missing ones in front are repeated to the output's shape.
+    Expand,
+    /// inputs: x, indices. ONNX GatherElements along `axis`, or with `nd` GatherND, whose batch axes `axis` counts.
+    GatherElements {
+        nd: bool,
+        axis: usize,
+    },
+    /// inputs: x, indices, updates. ONNX ScatterElements along `axis`, or with `nd` ScatterND.
+    Scatter {
+        nd: bool,
+        axis: usize,
+        reduction: Scattering,
+    },
+    /// inputs: x; outputs: the best elements along the axis, sorted, and their indices (i64). How many is in the
+    /// outputs' shape.
+    TopK {
+        axis: usize,
+        largest: bool,
+    },
+    /// inputs: x f32. Interpolation along one axis.
+    Resample {
+        axis: usize,
+        taps: Taps,
+    },
+    /// inputs: x `[N, C, D, H, W]`, w, optional bias `[OC]`; f32, all may be computed. w is `[OC, IC/groups, …]`,
+    /// transposed `[IC, OC/groups, …]`.
+    ConvNd {
+        window: WindowNd,
+        groups: usize,
+        transposed: bool,
+    },
+    /// inputs: x `[N, C, D, H, W]`; outputs: maxima and their indices (i64) in the whole input, columns first
+    /// with `column_major`.
+    MaxPoolNd {
+        window: WindowNd,
+        column_major: bool,
     },
     /// inputs: x. The target is the output's dtype.
     Cast,

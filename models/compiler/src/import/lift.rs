@@ -52,6 +52,11 @@ fn moves_data(op: &str) -> bool {
             | "Identity"
             | "Pad"
             | "Expand"
+            | "Tile"
+            | "DepthToSpace"
+            | "SpaceToDepth"
+            | "GatherElements"
+            | "GatherND"
     )
 }
 

@@ -115,8 +115,12 @@ pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph>
     let mut model = prepare(bytes, options)?;
     let mut hints = HashMap::new();
     for _ in 0..MAX_ROUNDS {
-        let twin = FloatTwin::new(&model, &hints, Constants::Hidden)?;
-        match nodes::map(&model, &twin, &hints, &options.limits)? {
+        let (twin, refusal) = match FloatTwin::new(&model, &hints, Constants::Hidden) {
+            Ok(twin) => (twin, None),
+            Err(e) => (FloatTwin::blind(&model), Some(e)),
+        };
+        let mapped = nodes::map(&model, &twin, &hints, &options.limits);
+        match mapped.map_err(|e| refusal.filter(|_| !matches!(e, ImportError::Unsupported(_))).unwrap_or(e))? {
             Mapped::Graph(graph) => return Ok(graph),
             Mapped::Learned { consts, facts } => {
                 model.fix(consts);

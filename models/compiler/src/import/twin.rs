@@ -10,6 +10,7 @@ use tract_onnx::tract_hir::internal::DimLike;
 
 use super::error::{ImportError, Result};
 use super::model::Model;
+use super::nodes::own_shapes::opaque;
 use super::tensor::{Data, Elem, Tensor};
 use super::{FAKE_QUANT, ImportOptions, loose, prepare};
 use crate::graph::DType;
@@ -89,6 +90,16 @@ impl FloatTwin {
             inputs.push((i.name.clone(), Fact { dtype, shape: i.dims.clone() }));
         }
         Ok(FloatTwin { model: parsed.model, outlets: parsed.outlets_by_name, inputs, outputs: model.outputs.clone() })
+    }
+
+    /// A twin that knows nothing but the inputs, for models that tract refuses.
+    pub(crate) fn blind(model: &Model) -> FloatTwin {
+        FloatTwin {
+            model: InferenceModel::default(),
+            outlets: HashMap::new(),
+            inputs: Vec::new(),
+            outputs: model.outputs.clone(),
+        }
     }
 
     /// Type and shape of a value, where tract could find both.
@@ -208,6 +219,9 @@ fn proto(model: &Model, constants: Constants) -> ModelProto {
             if constants == Constants::Hidden && grows(&n.op_type) {
                 twin.op_type = "SizeFromValue".into();
             }
+        }
+        if constants == Constants::Hidden && opaque(&n.op_type) {
+            twin.op_type = "Opaque".into();
         }
         nodes.push(twin);
     }

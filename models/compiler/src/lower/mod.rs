@@ -17,11 +17,13 @@ mod error;
 mod fuse;
 mod group_norm;
 mod in_place;
+mod indexed;
 mod integer;
 mod io;
 mod layer;
 mod low_bit;
 mod movement;
+mod nd;
 mod norm;
 mod pairs;
 pub(crate) mod pool;
@@ -220,6 +222,13 @@ impl Lowering<'_> {
             Op::Pad { begin, value, .. } => self.lower_pad(node, begin, *value),
             Op::Slice { start, step } => self.lower_slice(node, start, step),
             Op::Gather { axis } => self.lower_gather(node, *axis),
+            Op::Expand => self.lower_expand(node),
+            Op::GatherElements { nd, axis } => self.lower_gather_elements(node, *nd, *axis),
+            Op::Scatter { nd, axis, reduction } => self.lower_scatter(node, *nd, *axis, *reduction),
+            Op::TopK { axis, largest } => self.lower_top_k(node, *axis, *largest),
+            Op::Resample { axis, taps } => self.lower_resample(node, *axis, taps),
+            Op::ConvNd { window, groups, transposed } => self.lower_conv_nd(node, window, *groups, *transposed),
+            Op::MaxPoolNd { window, column_major } => self.lower_max_pool_nd(node, window, *column_major),
             Op::Cast => self.lower_cast(node),
             Op::FakeQuant => self.lower_fake_quant(node),
             Op::DynamicQuantizeLinear => self.lower_dynamic_quantize_linear(node),

@@ -10,11 +10,11 @@ use selvedge_core::{OpCode, params};
 
 impl Lowering<'_> {
     /// Moves `x` with further operands already lowered, keeping its grid.
-    fn produce_moved(&mut self, node: &Node, spec: Spec, x: ValueId, y: ValueId) -> Result<(), LowerError> {
+    pub fn produce_moved(&mut self, node: &Node, spec: Spec, x: ValueId, y: ValueId) -> Result<(), LowerError> {
         self.produce_moved_with(node, spec, x, None, y)
     }
 
-    fn produce_moved_with(
+    pub fn produce_moved_with(
         &mut self,
         node: &Node,
         spec: Spec,
@@ -40,7 +40,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn check_rank(&self, node: &Node, x: ValueId) -> Result<(), LowerError> {
+    pub fn check_rank(&self, node: &Node, x: ValueId) -> Result<(), LowerError> {
         if self.graph.value(x).shape.len() <= MAX_RANK {
             return Ok(());
         }

@@ -71,6 +71,7 @@ fn step(graph: &mut Graph, index: usize, stats: &mut FakeQuantStats) -> bool {
 fn moves_data(op: &Op, grid: ActQuant) -> bool {
     match op {
         Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. } | Op::MaxPool { .. } => true,
+        Op::Expand | Op::GatherElements { .. } => true,
         Op::Pad { value, .. } => representable(*value, grid),
         _ => false,
     }

@@ -43,8 +43,12 @@ fn repeated(graph: &Graph, index: usize) -> Option<ValueId> {
 /// The value that the Gather which makes `x` for `reader` alone repeats, and that Gather.
 fn one_repetition(graph: &Graph, x: ValueId, reader: usize) -> Option<(ValueId, usize)> {
     let node = producer(graph, x).filter(|_| only_reader(graph, x) == Some(reader))?;
-    let Op::Gather { axis } = graph.nodes[node].op else { return None };
-    let (from, at) = (input(graph, node, 0)?, graph.value(input(graph, node, 1)?));
+    let from = input(graph, node, 0)?;
+    let Op::Gather { axis } = graph.nodes[node].op else {
+        let alike = graph.value(from).shape.len() == graph.value(x).shape.len();
+        return (graph.nodes[node].op == Op::Expand && alike).then_some((from, node));
+    };
+    let at = graph.value(input(graph, node, 1)?);
     let Some(Constant::I64(indices)) = &at.data else { return None };
     let repeats = at.shape.len() == 1 && graph.value(from).shape[axis] == 1 && indices.iter().all(|&i| i == 0);
     repeats.then_some((from, node))

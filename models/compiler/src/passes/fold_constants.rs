@@ -1,6 +1,7 @@
 //! Replaces nodes whose inputs are all constant by their result.
 use super::constants::{gather_constant, reshape_codes, strides, transpose_codes};
 use super::eval;
+use super::fold_by_running::fold_by_running;
 use crate::graph::{Constant, DType, Graph, Node, Op, QuantCodes, Value, ValueId};
 
 /// Most elements a fold may make.
@@ -96,6 +97,10 @@ pub(crate) fn fold_node(graph: &Graph, node: &Node) -> Option<(Constant, Option<
             plain(Constant::F32(y.into_iter().map(|y| clamp.map_or(y, |c| y.max(c.lo).min(c.hi))).collect()))
         }
         Op::MatMul if x.shape.len() == 2 => plain(Constant::F32(matmul(x, inputs.get(1)?)?)),
+        Op::Expand => plain(broadcast(x, &out.shape)?),
+        Op::GatherElements { .. } | Op::Scatter { .. } | Op::Resample { .. } | Op::ConvNd { .. } => {
+            plain(fold_by_running(graph, node)?)
+        }
         _ => None,
     }
 }

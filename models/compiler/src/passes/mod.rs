@@ -12,6 +12,7 @@ pub(crate) mod edit;
 mod eval;
 mod factorize;
 mod fold_batch_norm;
+mod fold_by_running;
 mod fold_constants;
 mod fold_pads;
 mod fold_scales;

@@ -64,6 +64,7 @@ fn sink(graph: &mut Graph, index: &mut usize) -> Option<()> {
             let back = inverse(&perm);
             (Op::Slice { start: permuted(start, &back), step: permuted(step, &back) }, perm)
         }
+        Op::Resample { axis, taps } => (Op::Resample { axis: perm[*axis], taps: taps.clone() }, perm),
         Op::Reduce { kind, axes, keep_dims } => {
             let mut moved: Vec<usize> = axes.iter().map(|&axis| perm[axis]).collect();
             moved.sort_unstable();

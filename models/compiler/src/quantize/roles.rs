@@ -87,6 +87,7 @@ pub(super) fn role(graph: &Graph, node: &Node) -> Role {
             Some(reason) => Role::Float(reason),
         },
         Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. } | Op::MaxPool { .. } => Role::Move,
+        Op::Expand | Op::GatherElements { .. } => Role::Move,
         Op::Pad { value, .. } if *value == 0.0 => Role::Move,
         Op::Pad { .. } => Role::Float("its padding is not zero".into()),
         Op::AvgPool { .. } | Op::GroupNorm { .. } => Role::Elementwise { fixed: None },

@@ -23,7 +23,13 @@ impl QuantReport {
             let Some(&output) = node.outputs.first() else { continue };
             let moves = matches!(
                 node.op,
-                Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. } | Op::FakeQuant
+                Op::Reshape
+                    | Op::Transpose { .. }
+                    | Op::Slice { .. }
+                    | Op::Gather { .. }
+                    | Op::GatherElements { .. }
+                    | Op::Expand
+                    | Op::FakeQuant
             );
             if moves || *execution == Execution::Other {
                 continue;

@@ -11,6 +11,7 @@ mod concat;
 mod conv_f32;
 mod conv_i8;
 mod conv_low;
+mod conv_nd;
 mod conv_pair;
 mod conv_transpose;
 mod dense_f32;
@@ -19,8 +20,10 @@ mod dense_low;
 mod dense_low_rank;
 mod dynamic;
 mod elementwise_f32;
+mod expand;
 mod flip;
 mod gather;
+mod gather_elements;
 mod gather_w8;
 mod geometry;
 mod group_norm;
@@ -30,15 +33,20 @@ mod layer_norm;
 mod low_bit;
 mod matmul;
 mod matmul_i8;
+mod max_pool_nd;
 mod mul;
 mod pad;
+mod places;
 mod pool;
 mod quantize;
 mod reduce;
+mod resample;
 mod reshape;
+mod scatter;
 mod slice;
 mod softmax;
 mod table;
+mod top_k;
 mod transpose;
 
 pub use a4::{DynamicQuantize4, UnpackA4};
@@ -46,26 +54,33 @@ pub use add::Add;
 pub use cast::Cast;
 pub use concat::Concat;
 pub use conv_i8::{Conv2d, DepthwiseConv2d};
+pub use conv_nd::ConvNd;
 pub use conv_pair::ConvPair;
 pub use conv_transpose::ConvTranspose2d;
 pub use dense_i8::Dense;
 pub use dense_low_rank::DenseLowRank;
 pub use dynamic::{DynamicQuantize, DynamicQuantizeLinear};
 pub use elementwise_f32::{Binary, Unary};
+pub use expand::Expand;
 pub use flip::FlipSign;
 pub use gather::Gather;
+pub use gather_elements::GatherElements;
 pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use matmul::MatMul;
+pub use max_pool_nd::MaxPoolNd;
 pub use mul::Mul;
 pub use pad::Pad;
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use quantize::{Dequantize, Quantize};
 pub use reduce::Reduce;
+pub use resample::Resample;
 pub use reshape::Reshape;
+pub use scatter::Scatter;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use table::Table;
+pub use top_k::TopK;
 pub use transpose::Transpose;
 
 use selvedge_core::Error;
@@ -144,6 +159,13 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Gather<W8>>(),
     OpEntry::of::<GroupNorm<I8>>(),
     OpEntry::of::<GroupNorm<F32>>(),
+    OpEntry::of::<Expand<Any>>(),
+    OpEntry::of::<Scatter<Any>>(),
+    OpEntry::of::<GatherElements<Any>>(),
+    OpEntry::of::<TopK<Any>>(),
+    OpEntry::of::<Resample<F32>>(),
+    OpEntry::of::<ConvNd<F32>>(),
+    OpEntry::of::<MaxPoolNd<Any>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

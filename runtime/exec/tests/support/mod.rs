@@ -3,6 +3,7 @@
 
 pub mod layers;
 pub mod zoo;
+pub mod zoo_indexed;
 pub mod zoo_low;
 
 use std::ops::{Deref, DerefMut};

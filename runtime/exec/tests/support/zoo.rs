@@ -392,7 +392,8 @@ fn moves() -> Vec<(&'static str, Program)> {
 
 /// All programs, with names for messages.
 pub fn all() -> Vec<(&'static str, Program)> {
-    [layers(), layers_f32(), pools(), elementwise(), grids(), moves(), super::zoo_low::all()].concat()
+    [layers(), layers_f32(), pools(), elementwise(), grids(), moves(), super::zoo_low::all(), super::zoo_indexed::all()]
+        .concat()
 }
 
 /// Bytes for every input: small numbers of its type, zero for indices.

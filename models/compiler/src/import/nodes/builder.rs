@@ -69,6 +69,18 @@ impl<'a> Builder<'a> {
         Ok(true)
     }
 
+    /// Creates the values `node` defines from facts that the importer found itself.
+    pub(crate) fn declare_as(&mut self, facts: &[(String, Fact)]) -> Result<()> {
+        for (o, Fact { dtype, shape }) in facts {
+            self.check_size(o, shape)?;
+            let mut value = Value::new(o, *dtype, shape.clone());
+            value.quant = self.model.quant.get(o).copied();
+            let id = self.graph.add_value(value);
+            self.ids.insert(o.clone(), id);
+        }
+        Ok(())
+    }
+
     /// Outputs of the model's nodes that turned out to be constants.
     pub(crate) fn folded(&self) -> Vec<(String, Tensor)> {
         let mut out = Vec::new();
@@ -154,6 +166,9 @@ impl<'a> Builder<'a> {
             (Some(Constant::F32(v)), 1) => Ok(Some(v[0])),
             (Some(Constant::I32(v)), 1) => Ok(Some(v[0] as f32)),
             (Some(Constant::I64(v)), 1) => Ok(Some(v[0] as f32)),
+            (Some(Constant::I8(v)), 1) => Ok(Some(v[0].into())),
+            (Some(Constant::U8(v)), 1) => Ok(Some(v[0].into())),
+            (Some(Constant::Bool(v)), 1) => Ok(Some(v[0].into())),
             (None, _) => {
                 refuse(format!("its input `{}` is computed at run time", self.value(id).name), "make it a constant")
             }
@@ -199,6 +214,17 @@ impl<'a> Builder<'a> {
         output: ValueId,
     ) -> NodeResult<()> {
         self.push(Node { name: node_name(node), op, inputs, outputs: vec![output] })
+    }
+
+    /// Adds a node of several outputs.
+    pub(crate) fn emit_to(
+        &mut self,
+        node: &NodeProto,
+        op: Op,
+        inputs: Vec<Option<ValueId>>,
+        outputs: Vec<ValueId>,
+    ) -> NodeResult<()> {
+        self.push(Node { name: node_name(node), op, inputs, outputs })
     }
 
     /// Adds a node with the inputs and outputs of the ONNX node.

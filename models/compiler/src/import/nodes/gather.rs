@@ -7,9 +7,15 @@ use crate::graph::{Constant, DType, Op};
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad, refuse};
 
-pub(super) fn slice(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+/// First element and step of each axis, and the shape of the result.
+pub(super) struct Sliced {
+    start: Vec<usize>,
+    step: Vec<isize>,
+    pub shape: Vec<usize>,
+}
+
+pub(super) fn sliced(b: &mut Builder, node: &NodeProto) -> NodeResult<Sliced> {
     let x = b.required(node, 0)?;
-    let y = b.output(node, 0)?;
     let shape = b.shape(x);
     let attribute = |name| NodeResult::Ok(attrs::ints(node, name)?.map(<[i64]>::to_vec));
     let (starts, ends, axes, steps) = if b.opset < 10 {
@@ -24,15 +30,20 @@ pub(super) fn slice(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         return bad("starts, ends, axes and steps differ in length");
     }
     attrs::axes(&axes, shape.len())?;
-    let mut out = shape.clone();
-    let (mut start, mut step) = (vec![0; shape.len()], vec![1isize; shape.len()]);
+    let mut out = Sliced { start: vec![0; shape.len()], step: vec![1isize; shape.len()], shape: shape.clone() };
     for i in 0..starts.len() {
         let axis = attrs::axis(axes[i], shape.len())?;
         let (first, length) = range(starts[i], ends[i], steps[i], shape[axis])?;
-        (start[axis], step[axis], out[axis]) = (first, steps[i] as isize, length);
+        (out.start[axis], out.step[axis], out.shape[axis]) = (first, steps[i] as isize, length);
     }
-    agree(&out, &b.shape(y))?;
-    if out == shape && step.iter().all(|&s| s == 1) {
+    Ok(out)
+}
+
+pub(super) fn slice(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+    let (x, y) = (b.required(node, 0)?, b.output(node, 0)?);
+    let Sliced { start, step, shape } = sliced(b, node)?;
+    agree(&shape, &b.shape(y))?;
+    if shape == b.shape(x) && step.iter().all(|&s| s == 1) {
         b.alias(node, x);
         return Ok(());
     }
@@ -54,7 +65,8 @@ fn range(start: i64, end: i64, step: i64, len: usize) -> NodeResult<(usize, usiz
     Ok((if count == 0 { 0 } else { first as usize }, count as usize))
 }
 
-pub(super) fn split(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+/// Axis and lengths of the parts of a Split.
+pub(super) fn parts(b: &mut Builder, node: &NodeProto) -> NodeResult<(usize, Vec<usize>)> {
     let x = b.required(node, 0)?;
     let shape = b.shape(x);
     let axis = attrs::axis(attrs::int(node, "axis", 0)?, shape.len())?;
@@ -74,6 +86,13 @@ pub(super) fn split(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     if sizes.len() != parts || total != Some(shape[axis]) {
         return bad(format!("split {sizes:?} of {} elements into {parts} outputs", shape[axis]));
     }
+    Ok((axis, sizes))
+}
+
+pub(super) fn split(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+    let x = b.required(node, 0)?;
+    let shape = b.shape(x);
+    let (axis, sizes) = parts(b, node)?;
     let mut at = 0;
     for (i, &size) in sizes.iter().enumerate() {
         if !node.output[i].is_empty() {

@@ -1,17 +1,24 @@
 //! ONNX nodes to operators of the graph, one file per family.
+mod affine_grid;
 mod builder;
 mod choose;
 mod conv;
+mod einsum;
 mod elementwise;
 mod gather;
 mod group_norm;
+mod indexed;
 mod matmul;
 mod movement;
 mod norm;
-mod own_shapes;
+pub(crate) mod own_shapes;
+mod pad;
 mod pool;
 mod quantize;
+mod rearrange;
 mod reduce;
+mod resize;
+mod resize_taps;
 mod window;
 
 use std::collections::HashMap;
@@ -32,45 +39,57 @@ use crate::graph::{Graph, Op};
 const STANDARD: &[&str] = &[
     "Abs",
     "Add",
+    "AffineGrid",
     "AveragePool",
     "BatchNormalization",
     "Cast",
     "Ceil",
+    "CenterCropPad",
     "Clip",
+    "Col2Im",
+    "Compress",
     "Concat",
     "Constant",
     "ConstantOfShape",
     "Conv",
     "ConvInteger",
     "ConvTranspose",
+    "DepthToSpace",
     "DequantizeLinear",
     "Div",
     "Dropout",
     "DynamicQuantizeLinear",
+    "Einsum",
     "Elu",
     "Equal",
     "Erf",
     "Exp",
     "Expand",
+    "EyeLike",
     "Flatten",
     "Floor",
     "Gather",
+    "GatherElements",
+    "GatherND",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalLpPool",
     "GlobalMaxPool",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
-    "LayerNormalization",
     "InstanceNormalization",
+    "LayerNormalization",
     "LeakyRelu",
     "Log",
+    "LpPool",
     "MatMul",
     "MatMulInteger",
     "Max",
     "MaxPool",
+    "MaxUnpool",
     "Min",
     "Mul",
     "Neg",
@@ -91,7 +110,12 @@ const STANDARD: &[&str] = &[
     "ReduceSumSquare",
     "Relu",
     "Reshape",
+    "Resize",
+    "ReverseSequence",
     "Round",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
     "Shape",
     "Sigmoid",
     "Sign",
@@ -99,14 +123,19 @@ const STANDARD: &[&str] = &[
     "Slice",
     "Softmax",
     "Softplus",
+    "SpaceToDepth",
     "Split",
     "Sqrt",
     "Squeeze",
     "Sub",
     "Sum",
     "Tanh",
+    "Tile",
+    "TopK",
     "Transpose",
+    "Trilu",
     "Unsqueeze",
+    "Upsample",
     "Where",
 ];
 
@@ -162,7 +191,6 @@ fn precheck(node: &NodeProto) -> NodeResult<()> {
             }
         }
         "BatchNormalization" => reduce::inference_only(node)?,
-        "Pad" => movement::constant_pad_only(node)?,
         _ => {}
     }
     Ok(())
@@ -188,10 +216,9 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
             "export it decomposed into ReduceMean, Sub, Mul, Sqrt and Div (operator set 16 or lower)",
         ),
         "LogSoftmax" => ("no such operator", "export Softmax, and take the logarithm outside or with Log"),
-        "NonMaxSuppression" | "TopK" | "ArgMax" | "ArgMin" | "NonZero" => {
+        "NonMaxSuppression" | "ArgMax" | "ArgMin" | "NonZero" => {
             ("its result depends on data in a way a fixed program has no step for", "do it after the model's outputs")
         }
-        "Resize" | "Upsample" => ("resampling is not supported", "use ConvTranspose, or resample outside the model"),
         _ if !matches!(node.domain.as_str(), "" | "ai.onnx" | "com.microsoft") => {
             ("operators of this domain are not known", "export with standard ONNX operators")
         }
@@ -227,19 +254,28 @@ pub(crate) fn map(model: &Model, twin: &FloatTwin, hints: &HashMap<String, Fact>
         let result = match builder.declare(node) {
             Ok(true) => map_node(&mut builder, node),
             Ok(false) => {
-                if let Some(shape) = own_shapes::output(&mut builder, node) {
-                    for (name, fact) in &shape {
-                        builder.check_size(name, &fact.shape)?;
+                let mut reason = "the shape of its output depends on data or could not be inferred".to_string();
+                let mut remedy = "fix the input shapes with --shape and simplify the model".to_string();
+                match own_shapes::output(&mut builder, node) {
+                    Some(Ok(own)) => {
+                        builder.declare_as(&own)?;
+                        facts.extend(own.into_iter().filter(|(name, _)| !hints.contains_key(name)));
+                        map_node(&mut builder, node)
                     }
-                    facts.extend(shape.into_iter().filter(|(name, _)| !hints.contains_key(name)));
+                    own => {
+                        match own {
+                            Some(Err(NodeError::Unsupported { reason: why, remedy: way })) => {
+                                (reason, remedy) = (why, way)
+                            }
+                            Some(Err(NodeError::Invalid(why))) => reason = why,
+                            Some(Err(NodeError::Other(e))) => return Err(e),
+                            _ => {}
+                        }
+                        open.push(unsupported(node, reason, remedy));
+                        builder.give_up(node);
+                        continue;
+                    }
                 }
-                open.push(unsupported(
-                    node,
-                    "the shape of its output depends on data or could not be inferred".into(),
-                    "fix the input shapes with --shape and simplify the model".into(),
-                ));
-                builder.give_up(node);
-                continue;
             }
             Err(e) => Err(e),
         };
@@ -279,7 +315,12 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "ConvTranspose" => conv::conv_transpose(b, node),
         "ConvInteger" => conv::conv_integer(b, node),
         "MaxPool" | "AveragePool" => pool::pool(b, node),
-        "GlobalAveragePool" | "GlobalMaxPool" => pool::global(b, node),
+        "LpPool" => pool::lp_pool(b, node),
+        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => pool::global(b, node),
+        "Col2Im" => conv::col2im(b, node),
+        "Resize" | "Upsample" => resize::resize(b, node),
+        "Einsum" => einsum::einsum(b, node),
+        "AffineGrid" => affine_grid::affine_grid(b, node),
         "MatMul" => matmul::matmul(b, node),
         "Gemm" => matmul::gemm(b, node),
         "MatMulInteger" => matmul::matmul_integer(b, node),
@@ -291,8 +332,21 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Dropout" => movement::reshape(b, node),
         "Transpose" => movement::transpose(b, node),
         "Concat" => movement::concat(b, node),
-        "Pad" => movement::pad(b, node),
-        "Expand" => movement::expand(b, node),
+        "Pad" => pad::pad(b, node),
+        "Expand" => rearrange::expand(b, node),
+        "Tile" => rearrange::tile(b, node),
+        "DepthToSpace" => rearrange::depth_to_space(b, node),
+        "SpaceToDepth" => rearrange::space_to_depth(b, node),
+        "Trilu" => rearrange::trilu(b, node),
+        "ReverseSequence" => rearrange::reverse_sequence(b, node),
+        "Compress" => rearrange::compress(b, node),
+        "CenterCropPad" => rearrange::center_crop_pad(b, node),
+        "EyeLike" => rearrange::eye_like(b, node),
+        "GatherElements" => indexed::gather_elements(b, node),
+        "GatherND" => indexed::gather_nd(b, node),
+        "Scatter" | "ScatterElements" | "ScatterND" => indexed::scatter(b, node),
+        "TopK" => indexed::top_k(b, node),
+        "MaxUnpool" => indexed::max_unpool(b, node),
         "Slice" => gather::slice(b, node),
         "Split" => gather::split(b, node),
         "Gather" => gather::gather(b, node),

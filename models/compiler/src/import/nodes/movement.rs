@@ -2,9 +2,8 @@
 use tract_onnx::pb::NodeProto;
 
 use super::builder::Builder;
-use super::elementwise::broadcast;
 use super::window::agree;
-use crate::graph::{Binary, Constant, DType, Op, ValueId};
+use crate::graph::{Constant, Op};
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad, refuse};
 use crate::passes::constants::permutation;
@@ -65,99 +64,4 @@ pub(super) fn concat(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         return Ok(());
     }
     b.emit(node, Op::Concat { axis }, inputs, y)
-}
-
-/// Refuses padding with anything but a constant.
-pub(super) fn constant_pad_only(node: &NodeProto) -> NodeResult<()> {
-    let mode = attrs::string(node, "mode", "constant")?;
-    if mode != "constant" {
-        return refuse(format!("mode `{mode}`"), "pad with a constant, or pad outside the model");
-    }
-    Ok(())
-}
-
-/// Counts before and after each axis, and the value.
-pub(super) fn pads(b: &mut Builder, node: &NodeProto, rank: usize) -> NodeResult<(Vec<usize>, Vec<usize>, f32)> {
-    let (listed, value) = if b.opset < 11 {
-        (attrs::ints(node, "pads")?.unwrap_or(&[]).to_vec(), attrs::float(node, "value", 0.0)?)
-    } else {
-        (b.ints(node, 1)?.unwrap_or_default(), b.scalar(node, 2)?.unwrap_or(0.0))
-    };
-    let axes = match b.ints(node, 3)? {
-        Some(list) => list.iter().map(|&a| attrs::axis(a, rank)).collect::<NodeResult<Vec<_>>>()?,
-        None => (0..rank).collect(),
-    };
-    if listed.len() != 2 * axes.len() {
-        return bad(format!("{} pads for {} axes", listed.len(), axes.len()));
-    }
-    let (mut begin, mut end) = (vec![0; rank], vec![0; rank]);
-    for (i, &axis) in axes.iter().enumerate() {
-        let (before, after) = (listed[i], listed[i + axes.len()]);
-        if before < 0 || after < 0 {
-            return refuse("negative padding", "use Slice to shorten a tensor");
-        }
-        (begin[axis], end[axis]) = (before as usize, after as usize);
-    }
-    Ok((begin, end, value))
-}
-
-pub(super) fn pad(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let x = b.required(node, 0)?;
-    let y = b.output(node, 0)?;
-    let shape = b.shape(x);
-    let rank = shape.len();
-    let (begin, end, value) = pads(b, node, rank)?;
-    let padded: Option<Vec<usize>> = (0..rank).map(|i| shape[i].checked_add(begin[i])?.checked_add(end[i])).collect();
-    agree(&padded.unwrap_or_default(), &b.shape(y))?;
-    if b.value(x).dtype != DType::F32 && !b.value(x).is_constant() {
-        return refuse(format!("padding of {:?} tensors", b.value(x).dtype), "pad before the integer operator, in f32");
-    }
-    b.emit(node, Op::Pad { begin, end, value }, vec![Some(x)], y)
-}
-
-/// Broadcasting to a stated shape: a product with ones.
-pub(super) fn expand(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let x = b.required(node, 0)?;
-    let y = b.output(node, 0)?;
-    let (from, to) = (b.shape(x), b.shape(y));
-    if from == to {
-        b.alias(node, x);
-        return Ok(());
-    }
-    let missing = to.len().saturating_sub(from.len());
-    let ones: Vec<usize> =
-        (0..to.len()).map(|i| if i < missing || from[i - missing] != to[i] { to[i] } else { 1 }).collect();
-    if broadcast(&from, &ones).as_deref() != Some(to.as_slice()) {
-        return bad(format!("{from:?} does not broadcast to {to:?}"));
-    }
-    if b.value(x).dtype != DType::F32 && !b.value(x).is_constant() {
-        return repeat(b, node, x, &to, y);
-    }
-    let n: usize = ones.iter().product();
-    if n > 1 << 24 {
-        return refuse(format!("Expand by {n} elements"), "broadcast in the operator that reads it");
-    }
-    let data = match b.value(x).dtype {
-        DType::I64 => Constant::I64(vec![1; n]),
-        DType::I32 => Constant::I32(vec![1; n]),
-        _ => Constant::F32(vec![1.0; n]),
-    };
-    let ones = b.constant("ones", ones, data);
-    b.emit(node, Op::Binary { kind: Binary::Mul, clamp: None }, vec![Some(x), Some(ones)], y)
-}
-
-/// Expand of elements that are not f32: each repeated axis gathers its one index so many times.
-fn repeat(b: &mut Builder, node: &NodeProto, x: ValueId, to: &[usize], y: ValueId) -> NodeResult<()> {
-    let from = b.shape(x);
-    let mut shape = [vec![1; to.len().saturating_sub(from.len())], from].concat();
-    let mut last = b.reshape(node, x, shape.clone())?;
-    let axes: Vec<usize> = (0..to.len()).filter(|&axis| shape[axis] != to[axis]).collect();
-    for (i, &axis) in axes.iter().enumerate() {
-        shape[axis] = to[axis];
-        let out = if i + 1 == axes.len() { y } else { b.like(x, shape.clone())? };
-        let zeros = b.constant("zeros", vec![to[axis]], Constant::I64(vec![0; to[axis]]));
-        b.emit(node, Op::Gather { axis }, vec![Some(last), Some(zeros)], out)?;
-        last = out;
-    }
-    if axes.is_empty() { b.emit(node, Op::Reshape, vec![Some(last)], y) } else { Ok(()) }
 }

@@ -1,11 +1,11 @@
 //! Windows of convolutions and pools: attributes, padding rules, output lengths.
 use tract_onnx::pb::NodeProto;
 
-use crate::graph::Window;
+use crate::graph::{Window, WindowNd};
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad, refuse};
 
-/// Window over one or two spatial axes, with pads before and after each.
+/// Window over one to three spatial axes, with pads before and after each.
 #[derive(Clone, Debug)]
 pub(crate) struct Spatial {
     pub kernel: Vec<usize>,
@@ -32,11 +32,8 @@ impl Spatial {
     /// Reads the attributes; pads are the explicit ones here.
     pub(crate) fn new(node: &NodeProto, kernel: &[usize]) -> NodeResult<Spatial> {
         let n = kernel.len();
-        if n == 0 || n > 2 {
-            return refuse(
-                format!("{n} spatial axes"),
-                "use one or two spatial axes (fold the third into batch or channels)",
-            );
+        if n == 0 || n > 3 {
+            return refuse(format!("{n} spatial axes"), "use one to three (fold others into batch or channels)");
         }
         if list(node, "kernel_shape", 1, n)? != kernel && attrs::has(node, "kernel_shape") {
             return bad(format!("kernel_shape differs from the weights' {kernel:?}"));
@@ -105,15 +102,48 @@ impl Spatial {
         Ok(out)
     }
 
-    /// The two-dimensional window; a missing first axis has length 1.
-    pub(crate) fn window(&self) -> Window {
-        let two = |v: &[usize], fill| if v.len() == 1 { [fill, v[0]] } else { [v[0], v[1]] };
-        let (b, a) = (two(&self.before, 0), two(&self.after, 0));
-        Window {
-            kernel: two(&self.kernel, 1),
-            stride: two(&self.stride, 1),
-            dilation: two(&self.dilation, 1),
+    /// The two-dimensional window, a missing first axis of length 1; `None` for three axes.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let two = |v: &[usize], fill| match *v {
+            [columns] => Some([fill, columns]),
+            [rows, columns] => Some([rows, columns]),
+            _ => None,
+        };
+        let (b, a) = (two(&self.before, 0)?, two(&self.after, 0)?);
+        Some(Window {
+            kernel: two(&self.kernel, 1)?,
+            stride: two(&self.stride, 1)?,
+            dilation: two(&self.dilation, 1)?,
             pads: [b[0], b[1], a[0], a[1]],
+        })
+    }
+
+    /// The window over three axes, missing ones of length 1 in front.
+    pub(crate) fn window_nd(&self) -> WindowNd {
+        let three = |v: &[usize], fill| {
+            let mut out = [fill; 3];
+            for (slot, &n) in out.iter_mut().rev().zip(v.iter().rev()) {
+                *slot = n;
+            }
+            out
+        };
+        WindowNd {
+            kernel: three(&self.kernel, 1),
+            stride: three(&self.stride, 1),
+            dilation: three(&self.dilation, 1),
+            pad: three(&self.before, 0),
+        }
+    }
+
+    /// The part of the window over the axes `axes`.
+    pub(crate) fn part(&self, axes: std::ops::Range<usize>) -> Spatial {
+        let cut = |v: &[usize]| v[axes.clone()].to_vec();
+        Spatial {
+            kernel: cut(&self.kernel),
+            stride: cut(&self.stride),
+            dilation: cut(&self.dilation),
+            before: cut(&self.before),
+            after: cut(&self.after),
         }
     }
 }
@@ -124,6 +154,12 @@ pub(crate) fn two_d(shape: &[usize]) -> Vec<usize> {
         [n, c, l] => vec![n, c, 1, l],
         _ => shape.to_vec(),
     }
+}
+
+/// Inserts axes of length 1 in front of the spatial ones until there are three.
+pub(crate) fn three_d(shape: &[usize]) -> Vec<usize> {
+    let (outer, spatial) = shape.split_at(shape.len().min(2));
+    [outer, &vec![1; 3usize.saturating_sub(spatial.len())], spatial].concat()
 }
 
 /// Compares an own result with tract's.
