@@ -130,6 +130,6 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
             axis.is_ok_and(|axis| !is_first(axis)) && indices.is_some_and(|t| program.tensors[t].is_const())
         }
         OpCode::Reduce => Reduce::ref_from_prefix(&step.params).is_ok_and(|(reduce, _)| reduce.axes & 1 == 0),
-        OpCode::DynamicQuantizeLinear => false,
+        OpCode::DynamicQuantizeLinear | OpCode::Lstm | OpCode::Gru | OpCode::Rnn => false,
     }
 }

@@ -74,6 +74,12 @@ codes! {
         LayerNorm = 43,
         /// Normalization of groups of channels, scaled and shifted.
         GroupNorm = 44,
+        /// Long short-term memory in one direction.
+        Lstm = 50,
+        /// Gated recurrent unit in one direction.
+        Gru = 51,
+        /// Elman recurrent network in one direction.
+        Rnn = 52,
     }
 }
 

@@ -209,6 +209,10 @@ fn proto(model: &Model, constants: Constants) -> ModelProto {
                 twin.op_type = "SizeFromValue".into();
             }
         }
+        // Their shapes follow from our own rules; tract knows fewer of their forms.
+        if constants == Constants::Hidden && matches!(n.op_type.as_str(), "LSTM" | "GRU" | "RNN") {
+            twin.op_type = "ShapeFromWeights".into();
+        }
         nodes.push(twin);
     }
     let graph = GraphProto {

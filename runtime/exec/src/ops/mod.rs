@@ -34,6 +34,7 @@ mod mul;
 mod pad;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod reshape;
 mod slice;
@@ -61,6 +62,7 @@ pub use mul::Mul;
 pub use pad::Pad;
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use quantize::{Dequantize, Quantize};
+pub use recurrent::{Gru, Lstm, Rnn};
 pub use reduce::Reduce;
 pub use reshape::Reshape;
 pub use slice::Slice;
@@ -144,6 +146,9 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Gather<W8>>(),
     OpEntry::of::<GroupNorm<I8>>(),
     OpEntry::of::<GroupNorm<F32>>(),
+    OpEntry::of::<Lstm<F32>>(),
+    OpEntry::of::<Gru<F32>>(),
+    OpEntry::of::<Rnn<F32>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

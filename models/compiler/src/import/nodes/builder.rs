@@ -201,6 +201,17 @@ impl<'a> Builder<'a> {
         self.push(Node { name: node_name(node), op, inputs, outputs: vec![output] })
     }
 
+    /// Adds a node with several outputs.
+    pub(crate) fn emit_all(
+        &mut self,
+        node: &NodeProto,
+        op: Op,
+        inputs: Vec<Option<ValueId>>,
+        outputs: Vec<ValueId>,
+    ) -> NodeResult<()> {
+        self.push(Node { name: node_name(node), op, inputs, outputs })
+    }
+
     /// Adds a node with the inputs and outputs of the ONNX node.
     pub(crate) fn emit_from(&mut self, node: &NodeProto, op: Op) -> NodeResult<()> {
         let inputs = self.inputs(node)?;

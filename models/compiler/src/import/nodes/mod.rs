@@ -10,6 +10,7 @@ mod movement;
 mod norm;
 mod own_shapes;
 mod pool;
+mod recurrent;
 mod reduce;
 mod window;
 
@@ -58,10 +59,12 @@ const STANDARD: &[&str] = &[
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "GRU",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "LSTM",
     "LayerNormalization",
     "InstanceNormalization",
     "LeakyRelu",
@@ -79,6 +82,7 @@ const STANDARD: &[&str] = &[
     "QLinearConv",
     "QLinearMatMul",
     "QuantizeLinear",
+    "RNN",
     "Range",
     "Reciprocal",
     "ReduceL2",
@@ -177,9 +181,6 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
             "control flow with a subgraph",
             "fix the inputs it depends on and simplify the model (constant folding) so that one branch remains",
         ),
-        "LSTM" | "GRU" | "RNN" => {
-            ("recurrent operators are not supported", "export one time step as MatMul, Add, Sigmoid and Tanh")
-        }
         "MeanVarianceNormalization" => (
             "fused normalization is not supported",
             "export it decomposed into ReduceMean, Sub, Mul, Sqrt and Div (operator set 16 or lower)",
@@ -280,6 +281,7 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Softmax" => reduce::softmax(b, node),
         "BatchNormalization" => reduce::batch_norm(b, node),
         "LayerNormalization" => norm::layer_norm(b, node),
+        "LSTM" | "GRU" | "RNN" => recurrent::recurrent(b, node),
         "GroupNormalization" | "InstanceNormalization" => group_norm::group_norm(b, node),
         op if op.starts_with("Reduce") => reduce::reduce(b, node),
         "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Dropout" => movement::reshape(b, node),

@@ -4,6 +4,7 @@ use tract_onnx::pb::NodeProto;
 use super::builder::Builder;
 use super::elementwise::broadcast;
 use super::movement::pads;
+use super::recurrent;
 use crate::graph::DType;
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad};
@@ -18,6 +19,7 @@ pub(super) fn output(b: &mut Builder, node: &NodeProto) -> Option<Vec<(String, F
         "Range" => range(b, node),
         "Pad" => padded(b, node),
         "Expand" => expanded(b, node),
+        "LSTM" | "GRU" | "RNN" => return recurrent::facts(b, node).ok(),
         _ => return None,
     };
     Some(vec![(node.output[0].clone(), fact.ok()?)])
