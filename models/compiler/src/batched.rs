@@ -134,6 +134,12 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
         OpCode::Resample => Resample::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
         OpCode::TopK => TopK::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
         OpCode::ConvNd => ranks.len() == 1,
-        OpCode::DynamicQuantizeLinear | OpCode::Scatter | OpCode::GatherElements | OpCode::MaxPoolNd => false,
+        OpCode::DynamicQuantizeLinear
+        | OpCode::Lstm
+        | OpCode::Gru
+        | OpCode::Rnn
+        | OpCode::Scatter
+        | OpCode::GatherElements
+        | OpCode::MaxPoolNd => false,
     }
 }

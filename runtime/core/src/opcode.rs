@@ -84,6 +84,12 @@ codes! {
         GroupNorm = 44,
         /// Weighted sums of a few cells along one axis (interpolation).
         Resample = 49,
+        /// Long short-term memory in one direction.
+        Lstm = 50,
+        /// Gated recurrent unit in one direction.
+        Gru = 51,
+        /// Elman recurrent network in one direction.
+        Rnn = 52,
         /// Convolution and transposed convolution over three axes, its weights an operand.
         ConvNd = 60,
         /// Maximum over a window of three axes, with its index.

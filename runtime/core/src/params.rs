@@ -341,6 +341,56 @@ params! {
         lo_f32: f32,
         hi_f32: f32,
     }
+
+    /// Lstm, Gru, Rnn in f32. Gates lie in the order of ONNX: i, o, f, c; z, r, h.
+    struct RecurrentF32 {
+        hidden: u32,
+        /// Bits of [`recurrent`].
+        flags: u32,
+        /// Bound of what goes into the gates' activations; ∞: none.
+        clip: f32,
+        /// f, g, h of ONNX: [`unary`] or [`recurrent`] codes, each with two constants.
+        activations: [u32; 3],
+        alpha: [f32; 3],
+        beta: [f32; 3],
+        /// Packed `[gates·hidden, input]`; with `LIVE` unused, as the four below.
+        weights: u32,
+        /// Packed `[gates·hidden, hidden]`; Gru: `[2·hidden, hidden]` of z and r, then `[hidden, hidden]` of h.
+        recurrent: u32,
+        /// f32 a gate, padded to a multiple of 8: both biases of ONNX added; [`NONE`]: zeros.
+        bias: u32,
+        /// Gru with `LINEAR_BEFORE_RESET`: the recurrent bias of h, padded likewise; or [`NONE`].
+        recurrent_bias: u32,
+        /// f32 `[3·hidden]` for i, o, f; or [`NONE`].
+        peepholes: u32,
+    }
+}
+
+/// Flags of recurrent layers, and codes of activations that are no [`unary`] function.
+pub mod recurrent {
+    /// From the last time step to the first.
+    pub const REVERSE: u32 = 1;
+    /// Lstm: f = 1 − i.
+    pub const INPUT_FORGET: u32 = 2;
+    /// Gru: the reset gate scales the product with the recurrent weights, not its input.
+    pub const LINEAR_BEFORE_RESET: u32 = 4;
+    /// Output 0 is the state of h after every step `[steps, batch, hidden]`.
+    pub const SEQUENCE: u32 = 8;
+    /// Input 1 holds weights, recurrent weights, bias, recurrent bias and peepholes one after the other,
+    /// row-major; the last two as the next flags say.
+    pub const LIVE: u32 = 16;
+    pub const LIVE_RECURRENT_BIAS: u32 = 32;
+    pub const LIVE_PEEPHOLES: u32 = 64;
+    pub const ALL_FLAGS: u32 = 127;
+
+    /// alpha·x + beta
+    pub const AFFINE: u32 = 256;
+    /// x where x > alpha, else 0
+    pub const THRESHOLDED_RELU: u32 = 257;
+    /// alpha·tanh(beta·x)
+    pub const SCALED_TANH: u32 = 258;
+    /// x/(1 + |x|)
+    pub const SOFTSIGN: u32 = 259;
 }
 
 /// Codes of unary f32 functions.

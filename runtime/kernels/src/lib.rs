@@ -31,6 +31,7 @@ pub mod pair;
 #[cfg(any(selvedge_neon, target_arch = "x86_64"))]
 mod plane;
 mod portable;
+pub mod recurrent;
 mod reference;
 mod registry;
 pub mod resample;

@@ -4,9 +4,11 @@
 //! whose `quant` is set is only ever seen on that integer grid. Whatever could
 //! not be attached to a producer stays as an explicit [`Op::FakeQuant`].
 mod op;
+mod recurrent;
 mod value;
 
 pub use op::*;
+pub use recurrent::*;
 pub use value::*;
 
 /// A model between import and lowering.

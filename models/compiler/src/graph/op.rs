@@ -1,6 +1,8 @@
 //! Operators of the compiler's graph. Fewer than ONNX has: import maps
 //! synonyms (Flatten, Squeeze, Gemm with a constant matrix, …) onto these.
 
+use super::Recurrent;
+
 /// Order of the axes a spatial operator reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -100,6 +102,8 @@ pub enum Op {
         layout: Layout,
         clamp: Option<Clamp>,
     },
+    /// LSTM, GRU or RNN in one direction.
+    Recurrent(Recurrent),
     MaxPool {
         window: Window,
         layout: Layout,

@@ -55,6 +55,14 @@ pub(crate) fn string(node: &NodeProto, name: &str, default: &str) -> NodeResult<
     }
 }
 
+pub(crate) fn strings(node: &NodeProto, name: &str) -> NodeResult<Option<Vec<String>>> {
+    let Some(a) = find(node, name, T::Strings)? else { return Ok(None) };
+    match a.strings.iter().map(|s| std::str::from_utf8(s).map(str::to_string)).collect() {
+        Ok(list) => Ok(Some(list)),
+        Err(_) => bad(format!("attribute `{name}` is not UTF-8")),
+    }
+}
+
 pub(crate) fn tensor<'a>(node: &'a NodeProto, name: &str) -> NodeResult<Option<&'a TensorProto>> {
     Ok(find(node, name, T::Tensor)?.and_then(|a| a.t.as_ref()))
 }

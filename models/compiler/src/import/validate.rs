@@ -252,6 +252,8 @@ fn arity(op: &str) -> (usize, usize) {
         "Pad" => (1, 4),
         "Clip" | "Dropout" => (1, 3),
         "Squeeze" | "Unsqueeze" | "Split" => (1, 2),
+        "LSTM" => (3, 8),
+        "GRU" | "RNN" => (3, 6),
         "Concat" | "Max" | "Min" | "Sum" => (1, usize::MAX),
         op if op.starts_with("Reduce") => (1, 2),
         "Relu"

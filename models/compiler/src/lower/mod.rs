@@ -28,6 +28,7 @@ mod norm;
 mod pairs;
 pub(crate) mod pool;
 mod pool2d;
+mod recurrent;
 mod reduce;
 pub mod requant;
 mod softmax;
@@ -208,6 +209,7 @@ impl Lowering<'_> {
             Op::GroupNorm { groups, epsilon, layout, clamp } => {
                 self.lower_group_norm(node, *groups, *epsilon, *layout, *clamp)
             }
+            Op::Recurrent(layer) => self.lower_recurrent(node, layer),
             Op::MaxPool { window, layout } => self.lower_max_pool(node, window, *layout),
             Op::AvgPool { window, layout, count_include_pad } => {
                 self.lower_avg_pool(node, window, *layout, *count_include_pad)

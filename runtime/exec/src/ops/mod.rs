@@ -39,6 +39,7 @@ mod pad;
 mod places;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resample;
 mod reshape;
@@ -73,6 +74,7 @@ pub use mul::Mul;
 pub use pad::Pad;
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use quantize::{Dequantize, Quantize};
+pub use recurrent::{Gru, Lstm, Rnn};
 pub use reduce::Reduce;
 pub use resample::Resample;
 pub use reshape::Reshape;
@@ -166,6 +168,9 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Resample<F32>>(),
     OpEntry::of::<ConvNd<F32>>(),
     OpEntry::of::<MaxPoolNd<Any>>(),
+    OpEntry::of::<Lstm<F32>>(),
+    OpEntry::of::<Gru<F32>>(),
+    OpEntry::of::<Rnn<F32>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

@@ -16,6 +16,7 @@ mod pad;
 mod pool;
 mod quantize;
 mod rearrange;
+mod recurrent;
 mod reduce;
 mod resize;
 mod resize_taps;
@@ -76,10 +77,12 @@ const STANDARD: &[&str] = &[
     "GlobalAveragePool",
     "GlobalLpPool",
     "GlobalMaxPool",
+    "GRU",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "LSTM",
     "InstanceNormalization",
     "LayerNormalization",
     "LeakyRelu",
@@ -99,6 +102,7 @@ const STANDARD: &[&str] = &[
     "QLinearConv",
     "QLinearMatMul",
     "QuantizeLinear",
+    "RNN",
     "Range",
     "Reciprocal",
     "ReduceL2",
@@ -208,9 +212,6 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
             "control flow with a subgraph",
             "fix the inputs it depends on and simplify the model (constant folding) so that one branch remains",
         ),
-        "LSTM" | "GRU" | "RNN" => {
-            ("recurrent operators are not supported", "export one time step as MatMul, Add, Sigmoid and Tanh")
-        }
         "MeanVarianceNormalization" => (
             "fused normalization is not supported",
             "export it decomposed into ReduceMean, Sub, Mul, Sqrt and Div (operator set 16 or lower)",
@@ -327,6 +328,7 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Softmax" => reduce::softmax(b, node),
         "BatchNormalization" => reduce::batch_norm(b, node),
         "LayerNormalization" => norm::layer_norm(b, node),
+        "LSTM" | "GRU" | "RNN" => recurrent::recurrent(b, node),
         "GroupNormalization" | "InstanceNormalization" => group_norm::group_norm(b, node),
         op if op.starts_with("Reduce") => reduce::reduce(b, node),
         "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Dropout" => movement::reshape(b, node),

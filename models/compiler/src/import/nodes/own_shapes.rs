@@ -6,6 +6,7 @@ use tract_onnx::pb::NodeProto;
 
 use super::builder::Builder;
 use super::elementwise::broadcast;
+use super::recurrent;
 use crate::graph::DType;
 use crate::import::FAKE_QUANT;
 use crate::import::attrs;
@@ -44,6 +45,9 @@ pub(crate) fn opaque(op: &str) -> bool {
             | "CenterCropPad"
             | "AffineGrid"
             | "GridSample"
+            | "LSTM"
+            | "GRU"
+            | "RNN"
     )
 }
 
@@ -82,6 +86,7 @@ fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<Fact>>> {
             let Some(dtype) = elem else { return bad(format!("a cast to type {to}")) };
             Fact { dtype, ..same(b, node)? }
         }
+        "LSTM" | "GRU" | "RNN" => return recurrent::facts(b, node).map(Some),
         "Dropout" => return Ok(Some(vec![same(b, node)?, Fact { dtype: DType::Bool, ..same(b, node)? }])),
         "ConstantOfShape" => constant_of_shape(b, node)?,
         "EyeLike" => match attrs::int(node, "dtype", 0)? {
