@@ -60,3 +60,28 @@ fn write(bytes: &mut [u8], at: usize, value: &[u8]) {
         place.copy_from_slice(value);
     }
 }
+
+/// A copy of a model file with one to three places changed: bits and bytes, lengths, truncation, a part twice.
+/// Weights fill large files; the structure is at either end.
+pub fn mutate_file(file: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    for _ in 0..1 + rng.below(3) {
+        if bytes.is_empty() {
+            break;
+        }
+        let near = rng.below(bytes.len().min(4000));
+        let at = if rng.below(2) == 0 { near } else { bytes.len() - 1 - near };
+        match rng.below(8) {
+            0..3 => bytes[at] ^= 1 << rng.below(8),
+            3 => bytes[at] = rng.next_u64() as u8,
+            4 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][rng.below(5)],
+            5 => bytes.truncate(at),
+            _ => {
+                let end = (at + rng.below(200)).min(bytes.len());
+                let copy = bytes[at..end].to_vec();
+                bytes.splice(at..at, copy);
+            }
+        }
+    }
+    bytes
+}

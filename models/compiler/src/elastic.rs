@@ -5,9 +5,9 @@
 //! byte for byte. After EQ-Net (Xu et al. 2023) every width is a rounding of its own with scales of
 //! its own, not a prefix of the longer code's bits.
 
-use crate::calibrate::{MinMax, Percentile, Sample, calibrate};
+use crate::calibrate::Sample;
 use crate::graph::{Graph, MasterWeights, Op};
-use crate::pipeline::{CompileError, CompileOptions, Compiled, ObserverKind, compile_graph, equalized};
+use crate::pipeline::{CompileError, CompileOptions, Compiled, compile_graph, equalized, ranges_of};
 use crate::program::Storage;
 use crate::quantize::{LayerMatrix, QuantScheme, WeightFormat};
 use selvedge_core::artifact::digest;
@@ -41,11 +41,7 @@ pub fn compile_elastic(
         let (made, options) = equalized(graph, samples, options)?;
         return compile_elastic(&made.graph, Some(samples.clone()), &options, formats);
     }
-    let ranges = match (samples, options.observer) {
-        (None, _) => None,
-        (Some(samples), ObserverKind::MinMax) => Some(calibrate(graph, samples, MinMax::new())?),
-        (Some(samples), ObserverKind::Percentile(p)) => Some(calibrate(graph, samples, Percentile::new(p))?),
-    };
+    let ranges = samples.map(|samples| ranges_of(graph, samples, options)).transpose()?;
     let mut versions = Vec::with_capacity(formats.len());
     for (name, weights) in formats {
         let scheme = QuantScheme { weights: *weights, elastic: true, ..options.scheme.clone() };

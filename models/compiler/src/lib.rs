@@ -13,6 +13,7 @@ pub mod decode;
 pub mod elastic;
 pub mod emit;
 mod factorized;
+pub mod fallback;
 pub mod graph;
 pub mod import;
 pub mod inspect;

@@ -1,6 +1,6 @@
 //! From ONNX bytes to an artifact in one call; each stage is public by itself.
 
-use crate::calibrate::{CalibrateError, MinMax, Percentile, Ranges, Sample, calibrate};
+use crate::calibrate::{CalibrateError, MinMax, Mse, Percentile, Ranges, Sample, calibrate};
 use crate::compare::{CompareError, Comparison, Side, compare_layers};
 use crate::emit::{EmitOptions, emit_with};
 use crate::factorized::with_factors;
@@ -28,6 +28,8 @@ pub enum ObserverKind {
     MinMax,
     /// Percent of the values that the range keeps on each side.
     Percentile(f64),
+    /// Of least squared error.
+    Mse,
 }
 
 /// What to make of a model.
@@ -252,6 +254,7 @@ pub(crate) fn ranges_of(
     match options.observer {
         ObserverKind::MinMax => calibrate(graph, samples, MinMax::new()),
         ObserverKind::Percentile(percent) => calibrate(graph, samples, Percentile::new(percent)),
+        ObserverKind::Mse => calibrate(graph, samples, Mse::new()),
     }
 }
 

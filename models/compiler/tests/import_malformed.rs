@@ -87,6 +87,53 @@ fn tensors_are_checked() {
     expect(&with_initializer(external), &["initializer `w`", "external file", "inside"]);
 }
 
+/// A model whose addend lies in a file beside it.
+fn beside(entries: &[(&str, &str)]) -> ModelProto {
+    let entry = |(key, value): &(&str, &str)| StringStringEntryProto { key: (*key).into(), value: (*value).into() };
+    let external_data = entries.iter().map(entry).collect();
+    with_initializer(TensorProto { data_location: Some(1), external_data, ..f32s("w", &[2], &[]) })
+}
+
+#[test]
+fn external_data_is_read_from_the_models_folder_only() {
+    let root = std::env::temp_dir().join(format!("selvedge-external-{}", std::process::id()));
+    let folder = root.join("model");
+    std::fs::create_dir_all(folder.join("parts")).unwrap();
+    let floats: Vec<u8> = [0.0f32, 1.5, -2.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(folder.join("parts/w.bin"), &floats).unwrap();
+    std::fs::write(root.join("outside.bin"), &floats).unwrap();
+    let options = ImportOptions { folder: Some(folder.clone()), ..Default::default() };
+    let read =
+        |entries: &[(&str, &str)]| import_onnx_bytes(&encode(&beside(entries)), &options).map_err(|e| e.to_string());
+    let graph = read(&[("location", "parts/w.bin"), ("offset", "4"), ("length", "8")]).unwrap();
+    assert!(graph.values.iter().any(|v| v.f32s() == Some(&[1.5, -2.5])));
+    let refused = |entries: &[(&str, &str)], part: &str| {
+        let message = read(entries).expect_err("refused");
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    };
+    refused(&[("location", "../outside.bin")], "outside of the model's folder");
+    refused(&[("location", root.join("outside.bin").to_str().unwrap())], "outside of the model's folder");
+    refused(&[("location", "parts/../../outside.bin")], "outside of the model's folder");
+    refused(&[("location", "parts")], "no regular file");
+    refused(&[("location", "nothing.bin")], "nothing.bin");
+    refused(&[], "names no file");
+    refused(&[("offset", "4")], "names no file");
+    refused(&[("location", "parts/w.bin")], "need 8, the file has 12");
+    refused(&[("location", "parts/w.bin"), ("offset", "8"), ("length", "8")], "which has 12");
+    refused(&[("location", "parts/w.bin"), ("offset", "-4")], "no number");
+    refused(&[("location", "parts/w.bin"), ("length", "18446744073709551615"), ("offset", "2")], "which has 12");
+    refused(&[("location", "parts/w.bin"), ("location", "parts/w.bin")], "twice");
+    refused(&[("location", "parts/w.bin"), ("mode", "x")], "unknown key");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(root.join("outside.bin"), folder.join("link.bin")).unwrap();
+        refused(&[("location", "link.bin")], "through a link");
+        std::os::unix::fs::symlink(&root, folder.join("up")).unwrap();
+        refused(&[("location", "up/outside.bin")], "through a link");
+    }
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
 #[test]
 fn attributes_are_checked() {
     expect(&conv(vec![int("group", 0)], &[2, 2, 3, 3]), &["`n_y` (Conv)", "group"]);

@@ -8,7 +8,7 @@ const BINS: usize = 16384;
 /// Where a new value falls outside, neighbouring bins are merged in pairs and
 /// the width doubles. The bins stay aligned to multiples of the width, so the
 /// counts are always those a histogram of the final width would have had.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Histogram {
     /// log2 of the width.
     exponent: i32,
@@ -28,12 +28,19 @@ fn bin(x: f32, exponent: i32) -> i64 {
 
 impl Histogram {
     pub fn new() -> Self {
-        Histogram { exponent: 0, base: 0, counts: Vec::new(), total: 0 }
+        Histogram::default()
     }
 
     /// Width of a bin: the resolution of [`quantile`](Self::quantile).
     pub fn width(&self) -> f64 {
         2f64.powi(self.exponent)
+    }
+
+    /// Middle and count of each bin that holds values.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let middle = |index: usize| ((self.base + index as i64) as f64 + 0.5) * self.width();
+        let held = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        held.map(move |(index, &count)| (middle(index), count as f64))
     }
 
     /// Adds finite values.

@@ -2,10 +2,11 @@
 //! values each activation takes.
 //!
 //! One observer a tensor decides the range its int8 grid will cover:
-//! [`MinMax`] or [`Percentile`]; [`default_observer`] says which and why.
+//! [`MinMax`], [`Percentile`] or [`Mse`]; [`default_observer`] says which and why.
 mod error;
 mod histogram;
 mod min_max;
+mod mse;
 mod observer;
 mod percentile;
 mod ranges;
@@ -14,6 +15,7 @@ mod simulated;
 
 pub use error::CalibrateError;
 pub use min_max::MinMax;
+pub use mse::Mse;
 pub use observer::Observer;
 pub use percentile::Percentile;
 pub use ranges::{Range, Ranges};

@@ -7,6 +7,7 @@ mod attrs;
 mod const_moves;
 mod contrib;
 mod error;
+mod external;
 mod fold_shapes;
 mod lift;
 mod loose;
@@ -23,7 +24,7 @@ mod validate;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::Framework;
@@ -52,6 +53,9 @@ pub struct ImportOptions {
     pub shapes: Vec<(String, Vec<usize>)>,
     /// Input name and its value; such an input is a constant, and what depends on it alone is computed here.
     pub bind: Vec<(String, Bound)>,
+    /// Folder of the model file, for weights in files beside it; `None`: such models are refused.
+    /// [`import_onnx`] takes the file's own.
+    pub folder: Option<PathBuf>,
     pub limits: Limits,
 }
 
@@ -104,7 +108,8 @@ impl Limits {
 /// and the complete list of unsupported nodes.
 pub fn import_onnx(path: &Path, options: &ImportOptions) -> Result<Graph> {
     let bytes = std::fs::read(path).map_err(|source| ImportError::Read { path: path.display().to_string(), source })?;
-    import_onnx_bytes(&bytes, options)
+    let folder = options.folder.clone().or_else(|| path.parent().map(Path::to_path_buf));
+    import_onnx_bytes(&bytes, &ImportOptions { folder, ..options.clone() })
 }
 
 /// [`import_onnx`] for a file in memory.
@@ -136,8 +141,10 @@ pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph>
 
 /// Reads and validates a file and lifts its quantization out.
 fn prepare(bytes: &[u8], options: &ImportOptions) -> Result<Model> {
-    let proto = read(bytes)?;
-    let mut model = Model::new(&proto, bytes.len(), options)?;
+    let mut proto = read(bytes)?;
+    let beside = external::load(&mut proto, options)?;
+    let size = bytes.len().saturating_add(usize::try_from(beside).unwrap_or(usize::MAX));
+    let mut model = Model::new(&proto, size, options)?;
     drop(proto);
     contrib::expand(&mut model)?;
     loose::loosen(&mut model);

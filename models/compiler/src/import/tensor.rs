@@ -179,7 +179,7 @@ pub(crate) fn decode(t: &TensorProto, at: &str, limit: u128) -> Result<Tensor> {
     if t.data_location == Some(1) || !t.external_data.is_empty() {
         return refused(
             at,
-            "its data is in an external file, which is not read",
+            "its data is in an external file, which is read for initializers only",
             "save the model with its data inside",
         );
     }

@@ -3,9 +3,9 @@
 use super::bias::corrected_bias;
 use super::dynamic_matmul::quantize_matmul;
 use super::error::QuantizeError;
-use super::low_bit::{LayerMatrix, formats, round_master};
+use super::low_bit::{LayerMatrix, formats, roles, round_master};
 use super::plan::{Plan, Run};
-use super::roles::{Role, data_inputs, role};
+use super::roles::{Role, data_inputs};
 use super::scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 use super::weights::{Quantized, least_scale, quantize_bias, quantize_constant, quantize_weights};
 use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Value, ValueId};
@@ -44,11 +44,12 @@ pub(super) fn apply(graph: &mut Graph, plan: &Plan, scheme: &QuantScheme) -> Res
 pub(super) fn apply_dynamic(graph: &mut Graph, scheme: &QuantScheme) -> Result<Vec<Run>, QuantizeError> {
     let formats = formats(graph, scheme);
     let mut runs = Vec::with_capacity(graph.nodes.len());
-    for (index, &format) in formats.iter().enumerate() {
+    for (index, role) in roles(graph, scheme).into_iter().enumerate() {
+        let format = formats[index];
         let node = &graph.nodes[index];
         let from_file = data_inputs(node).any(|id| graph.value(id).quant.is_some())
             || node.outputs.iter().any(|&id| graph.value(id).quant.is_some());
-        runs.push(match role(graph, node) {
+        runs.push(match role {
             Role::Other => Run::Other,
             _ if from_file => Run::File,
             Role::Layer => {

@@ -85,6 +85,21 @@ pub(super) fn formats(graph: &Graph, scheme: &QuantScheme) -> Vec<WeightFormat> 
     graph.nodes.iter().enumerate().map(of).collect()
 }
 
+/// The role of each node under a scheme: layers that it keeps in f32 are none.
+pub(super) fn roles(graph: &Graph, scheme: &QuantScheme) -> Vec<Role> {
+    let of = |node: &Node| match (role(graph, node), scheme.layers.get(&node.name)) {
+        (Role::Layer, Some(WeightFormat::F32)) => Role::Float("kept in f32 (--keep-f32, --min-snr)".into()),
+        (role, _) => role,
+    };
+    graph.nodes.iter().map(of).collect()
+}
+
+/// Names of the nodes that quantization is for, in order.
+pub fn layer_names(graph: &Graph) -> Vec<String> {
+    let layers = graph.nodes.iter().filter(|node| matches!(role(graph, node), Role::Layer));
+    layers.map(|node| node.name.clone()).collect()
+}
+
 /// The layers, by index, that a scheme gives fewer than 8 bits.
 pub fn low_bit_layers(graph: &Graph, scheme: &QuantScheme) -> BTreeMap<usize, LowBitFormat> {
     let formats = formats(graph, scheme);

@@ -20,7 +20,7 @@ mod weights;
 
 pub use error::QuantizeError;
 pub use grid::activation_grid;
-pub use low_bit::{LayerMatrix, low_bit_layers};
+pub use low_bit::{LayerMatrix, layer_names, low_bit_layers};
 pub use narrow::pack_narrow_weights;
 pub use scheme::{InputMeans, LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 

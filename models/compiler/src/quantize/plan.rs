@@ -3,7 +3,8 @@
 use super::error::QuantizeError;
 use super::float_outputs::float_outputs;
 use super::grid::{activation_grid, clamped};
-use super::roles::{Role, data_inputs, role};
+use super::low_bit::roles;
+use super::roles::{Role, data_inputs};
 use super::scheme::QuantScheme;
 use super::unify_concat::unify_concat;
 use crate::calibrate::Ranges;
@@ -45,7 +46,7 @@ pub(super) fn plan(graph: &Graph, ranges: &Ranges, scheme: &QuantScheme) -> Resu
     let mut planner = Planner {
         graph,
         ranges,
-        roles: graph.nodes.iter().map(|node| role(graph, node)).collect(),
+        roles: roles(graph, scheme),
         wanted: vec![false; graph.values.len()],
         grids: vec![None; graph.values.len()],
         runs: Vec::with_capacity(graph.nodes.len()),

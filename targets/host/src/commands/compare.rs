@@ -49,7 +49,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let name = args.model.display().to_string();
     let onnx = super::compile::read_model(&args.model)?;
     let shapes = args.shape.iter().map(|s| super::compile::shape(s)).collect::<Result<_, _>>()?;
-    let options = ImportOptions { shapes, ..ImportOptions::default() };
+    let folder = super::compile::folder(&args.model);
+    let options = ImportOptions { shapes, folder, ..ImportOptions::default() };
     let graph = load(&onnx, &options).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
     let file = open_artifact(&args.artifact)?;
     let artifact_name = args.artifact.display().to_string();

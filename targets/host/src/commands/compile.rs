@@ -8,6 +8,7 @@ use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, read_array, read_npz};
 use selvedge_compiler::elastic::compile_elastic;
 use selvedge_compiler::emit::{EmitOptions, Names};
+use selvedge_compiler::fallback::{compile_with_fallback, keep_f32};
 use selvedge_compiler::graph::Graph;
 use selvedge_compiler::import::{Bound, ImportOptions};
 use selvedge_compiler::lower::TargetSpec;
@@ -36,9 +37,16 @@ pub struct Args {
     /// Products of two computed matrices (attention), without calibration data: both quantized at run time, or as they are
     #[arg(long, default_value = "int8", value_parser = ["int8", "f32"])]
     matmul: String,
-    /// How ranges are taken from the calibration data: `minmax` or a percentile such as 99.99
+    /// How ranges are taken from the calibration data: `minmax`, `mse` (least squared error) or a percentile such as 99.99
     #[arg(long, default_value = "minmax")]
     observer: String,
+    /// Layer that stays in f32, by its node's name (repeatable)
+    #[arg(long, value_name = "NODE")]
+    keep_f32: Vec<String>,
+    /// Keep as few layers in f32 as bring the outputs to this signal-to-noise ratio beside the float model, measured on
+    /// the calibration data
+    #[arg(long, value_name = "DB", conflicts_with = "elastic")]
+    min_snr: Option<f64>,
     #[command(flatten)]
     factorize: super::factorize::Args,
     /// f32 arithmetic: `exact` gives the same bits on every CPU
@@ -81,21 +89,29 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::bad(format!("{name}: this is an artifact already; see `selvedge inspect {name}`")));
     }
     let bytes = read_model(&args.model)?;
-    let options = options(args)?;
+    let mut options = options(args)?;
     let graph = load(&bytes, &options.import).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
+    keep_f32(&graph, &args.keep_f32, &mut options).map_err(|e| Failure::bad(format!("{name}: --keep-f32: {e}")))?;
     let samples = args.calibration.as_deref().map(|spec| samples(spec, &graph)).transpose()?;
     let compared = samples.as_ref().map(|s| s.iter().take(COMPARED).cloned().collect::<Vec<_>>());
     if !args.low_bit.elastic.is_empty() {
         return elastic(args, &graph, samples, &options).map_err(|e| e.prefixed(&name));
     }
-    let mut compiled = match args.low_bit.mixed()? {
-        Some(mixed) => {
+    let mut compiled = match (args.low_bit.mixed()?, args.min_snr) {
+        (Some(_), Some(_)) => return Err(Failure::bad("--min-snr: with --weights auto give --min-agreement instead")),
+        (None, Some(snr)) => {
+            let bar = progress::bar(0, "choosing layers for f32");
+            let chosen = compile_with_fallback(&graph, samples.as_deref().unwrap_or_default(), &options, snr);
+            bar.finish_and_clear();
+            chosen.map_err(|e| Failure::bad(e).prefixed(&name))?
+        }
+        (Some(mixed), None) => {
             let bar = progress::bar(0, "choosing widths");
             let chosen = compile_mixed(graph, samples.as_deref().unwrap_or_default(), &options, &mixed);
             bar.finish_and_clear();
             chosen.map_err(|e| Failure::bad(e).prefixed(&name))?
         }
-        None => compile_with_progress(graph, samples, &options).map_err(|e| e.prefixed(&name))?,
+        (None, None) => compile_with_progress(graph, samples, &options).map_err(|e| e.prefixed(&name))?,
     };
     if let Some(samples) = compared {
         let bar = progress::bar(samples.len(), "comparing");
@@ -152,6 +168,11 @@ pub fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// The folder of a model file, where it may keep weights of its own.
+pub fn folder(model: &Path) -> Option<PathBuf> {
+    model.parent().map(Path::to_path_buf)
+}
+
 /// Compiles with a bar over the calibration samples.
 pub fn compile_with_progress(
     graph: Graph,
@@ -172,11 +193,12 @@ pub fn compile_with_progress(
 fn options(args: &Args) -> Result<CompileOptions, Failure> {
     let observer = match args.observer.as_str() {
         "minmax" => ObserverKind::MinMax,
+        "mse" => ObserverKind::Mse,
         text => match text.parse::<f64>() {
             Ok(p) if (50.0..=100.0).contains(&p) => ObserverKind::Percentile(p),
             _ => {
                 return Err(Failure::bad(format!(
-                    "--observer {text}: give `minmax` or a percentile between 50 and 100"
+                    "--observer {text}: give `minmax`, `mse` or a percentile between 50 and 100"
                 )));
             }
         },
@@ -197,7 +219,7 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
     let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
     let bind = args.bind.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
     let mut options = CompileOptions {
-        import: ImportOptions { shapes, bind, ..ImportOptions::default() },
+        import: ImportOptions { shapes, bind, folder: folder(&args.model), ..ImportOptions::default() },
         scheme: QuantScheme { int8_matmul: args.matmul == "int8", ..QuantScheme::w8a8() },
         observer,
         factorize: super::factorize::options(&args.factorize)?,
