@@ -7,7 +7,7 @@ use crate::decode::{Decoded, decode};
 use crate::emit::{EmitOptions, emit_with};
 use crate::plan::plan_memory;
 use crate::program::{Program, ProgramStep, TensorId};
-use selvedge_core::params::{Concat, Gather, Pad, Reduce, Resample, Slice, TopK, Transpose};
+use selvedge_core::params::{ArgReduce, Concat, CumSum, Gather, Pad, Reduce, Resample, Slice, TopK, Transpose};
 use selvedge_core::{Artifact, DType, Error, Format, OpCode};
 use zerocopy::FromBytes;
 
@@ -99,9 +99,10 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
         | OpCode::FlipSign
         | OpCode::Cast
         | OpCode::Unary
+        | OpCode::Trig
         | OpCode::Reshape => true,
         // Broadcast along the first axis only from constants, which all entries share.
-        OpCode::Add | OpCode::Mul | OpCode::Binary => {
+        OpCode::Add | OpCode::Mul | OpCode::Binary | OpCode::Compare | OpCode::Select => {
             let same = computed().all(|&tensor| dims(tensor).len() == output.len() && dims(tensor)[0] == output[0]);
             let constants = step.inputs.iter().flatten().filter(|&&tensor| program.tensors[tensor].is_const());
             let shared = |dims: &[usize]| dims.len() < output.len() || dims.first().is_none_or(|&first| first == 1);
@@ -130,6 +131,8 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
             axis.is_ok_and(|axis| !is_first(axis)) && indices.is_some_and(|t| program.tensors[t].is_const())
         }
         OpCode::Reduce => Reduce::ref_from_prefix(&step.params).is_ok_and(|(reduce, _)| reduce.axes & 1 == 0),
+        OpCode::ArgReduce => ArgReduce::ref_from_prefix(&step.params).is_ok_and(|(arg, _)| !is_first(arg.axis)),
+        OpCode::CumSum => CumSum::ref_from_prefix(&step.params).is_ok_and(|(sums, _)| !is_first(sums.axis)),
         OpCode::Expand => first.len() == output.len() && first.first() == output.first(),
         OpCode::Resample => Resample::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
         OpCode::TopK => TopK::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),

@@ -13,6 +13,9 @@ pub enum DType {
     I64 = 6,
     /// One byte, 0 or 1.
     Bool = 7,
+    U16 = 8,
+    U32 = 9,
+    U64 = 10,
 }
 
 impl DType {
@@ -25,6 +28,9 @@ impl DType {
             5 => DType::I32,
             6 => DType::I64,
             7 => DType::Bool,
+            8 => DType::U16,
+            9 => DType::U32,
+            10 => DType::U64,
             _ => return None,
         })
     }
@@ -33,9 +39,9 @@ impl DType {
     pub const fn size(self) -> usize {
         match self {
             DType::I8 | DType::U8 | DType::Bool => 1,
-            DType::I16 => 2,
-            DType::F32 | DType::I32 => 4,
-            DType::I64 => 8,
+            DType::I16 | DType::U16 => 2,
+            DType::F32 | DType::I32 | DType::U32 => 4,
+            DType::I64 | DType::U64 => 8,
         }
     }
 
@@ -48,6 +54,9 @@ impl DType {
             DType::I32 => "i32",
             DType::I64 => "i64",
             DType::Bool => "bool",
+            DType::U16 => "u16",
+            DType::U32 => "u32",
+            DType::U64 => "u64",
         }
     }
 }

@@ -82,6 +82,14 @@ codes! {
         LayerNorm = 43,
         /// Normalization of groups of channels, scaled and shifted.
         GroupNorm = 44,
+        /// Comparison of two tensors, element by element; gives booleans.
+        Compare = 45,
+        /// Elements of one of two tensors, as a boolean says.
+        Select = 46,
+        /// Position of the greatest or least element along an axis.
+        ArgReduce = 47,
+        /// Running sums along an axis.
+        CumSum = 48,
         /// Weighted sums of a few cells along one axis (interpolation).
         Resample = 49,
         /// Long short-term memory in one direction.
@@ -94,6 +102,8 @@ codes! {
         ConvNd = 60,
         /// Maximum over a window of three axes, with its index.
         MaxPoolNd = 61,
+        /// Trigonometric and hyperbolic functions and their inverses.
+        Trig = 70,
     }
 }
 
@@ -105,6 +115,8 @@ codes! {
         F32 = 1,
         /// int8 activations, no weights.
         I8 = 2,
+        /// Plain integers or booleans of the tensors' own type.
+        Int = 3,
         /// int8 activations, int8 weights.
         W8 = 16,
         /// int8 activations, 4-bit weights.

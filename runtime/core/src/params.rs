@@ -296,21 +296,38 @@ params! {
         row: u32,
     }
 
-    /// Unary in f32: a [`unary`] code and up to two constants.
+    /// Unary and Trig: a [`unary`] code and up to two constants.
     struct Unary {
         kind: u32,
         alpha: f32,
         beta: f32,
     }
 
-    /// Binary in f32: a [`binary`] code, clamp of the result.
+    /// Binary: a [`binary`] code, clamp of the result in f32.
     struct Binary {
         kind: u32,
         lo: f32,
         hi: f32,
     }
 
-    /// Reduce in f32 over the axes whose bits are set.
+    /// Compare: a [`compare`] code.
+    struct Compare {
+        kind: u32,
+    }
+
+    /// ArgReduce over one axis; bit 0 of `flags`: the least element, bit 1: the last of equal ones.
+    struct ArgReduce {
+        axis: u32,
+        flags: u32,
+    }
+
+    /// CumSum along one axis; bit 0 of `flags`: without the element itself, bit 1: from the end.
+    struct CumSum {
+        axis: u32,
+        flags: u32,
+    }
+
+    /// Reduce over the axes whose bits are set.
     struct Reduce {
         kind: u32,
         axes: u32,
@@ -393,7 +410,7 @@ pub mod recurrent {
     pub const SOFTSIGN: u32 = 259;
 }
 
-/// Codes of unary f32 functions.
+/// Codes of functions of one number.
 pub mod unary {
     pub const RELU: u32 = 0;
     /// alpha
@@ -424,10 +441,44 @@ pub mod unary {
     pub const SIGN: u32 = 21;
     /// alpha = scale, beta = zero point on the signed 8-bit grid: quantize and dequantize again
     pub const FAKE_QUANT: u32 = 22;
-    pub const LAST: u32 = FAKE_QUANT;
+    /// max(x, 0) + min(alpha·(e^(x/alpha) − 1), 0)
+    pub const CELU: u32 = 23;
+    /// beta·x, or beta·alpha·(e^x − 1) where x ≤ 0
+    pub const SELU: u32 = 24;
+    /// x·tanh(softplus(x))
+    pub const MISH: u32 = 25;
+    /// x/(1 + |x|)
+    pub const SOFTSIGN: u32 = 26;
+    /// x where x > alpha, else 0
+    pub const THRESHOLDED_RELU: u32 = 27;
+    /// x + beta where x < −alpha, x − beta where x > alpha, else 0
+    pub const SHRINK: u32 = 28;
+    /// x·sigmoid(alpha·x)
+    pub const SWISH: u32 = 29;
+    /// x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+    pub const GELU_TANH: u32 = 30;
+    /// The last one of Unary in f32.
+    pub const LAST: u32 = GELU_TANH;
+    /// Integers: every bit.
+    pub const NOT: u32 = 40;
+    /// Booleans.
+    pub const LOGICAL_NOT: u32 = 41;
+    /// The codes from here on belong to Trig.
+    pub const SIN: u32 = 64;
+    pub const COS: u32 = 65;
+    pub const TAN: u32 = 66;
+    pub const ASIN: u32 = 67;
+    pub const ACOS: u32 = 68;
+    pub const ATAN: u32 = 69;
+    pub const SINH: u32 = 70;
+    pub const COSH: u32 = 71;
+    pub const ASINH: u32 = 72;
+    pub const ACOSH: u32 = 73;
+    pub const ATANH: u32 = 74;
+    pub const LAST_TRIG: u32 = ATANH;
 }
 
-/// Codes of binary f32 functions.
+/// Codes of functions of two numbers.
 pub mod binary {
     pub const ADD: u32 = 0;
     pub const SUB: u32 = 1;
@@ -437,7 +488,21 @@ pub mod binary {
     pub const MIN: u32 = 5;
     pub const POW: u32 = 6;
     pub const PRELU: u32 = 7;
-    pub const LAST: u32 = PRELU;
+    /// Remainder with the sign of the divisor.
+    pub const MOD: u32 = 8;
+    /// Remainder with the sign of the dividend.
+    pub const FMOD: u32 = 9;
+    /// The last one in f32.
+    pub const LAST: u32 = FMOD;
+    pub const AND: u32 = 10;
+    pub const OR: u32 = 11;
+    pub const XOR: u32 = 12;
+    /// 0 from the type's width on.
+    pub const SHIFT_LEFT: u32 = 13;
+    /// Without sign; 0 from the type's width on.
+    pub const SHIFT_RIGHT: u32 = 14;
+    /// The last one of integers.
+    pub const LAST_INT: u32 = SHIFT_RIGHT;
 }
 
 /// What Scatter does with what lies there.
@@ -450,7 +515,18 @@ pub mod scatter {
     pub const LAST: u32 = MAX;
 }
 
-/// Codes of f32 reductions.
+/// Codes of comparisons.
+pub mod compare {
+    pub const EQUAL: u32 = 0;
+    pub const NOT_EQUAL: u32 = 1;
+    pub const LESS: u32 = 2;
+    pub const LESS_OR_EQUAL: u32 = 3;
+    pub const GREATER: u32 = 4;
+    pub const GREATER_OR_EQUAL: u32 = 5;
+    pub const LAST: u32 = GREATER_OR_EQUAL;
+}
+
+/// Codes of reductions.
 pub mod reduce {
     pub const MEAN: u32 = 0;
     pub const SUM: u32 = 1;

@@ -210,6 +210,7 @@ impl<'s> Output<'s> {
         for (i, y) in out.iter_mut().enumerate() {
             *y = match (self.element(i), grid) {
                 (Element::Real(x), _) => x,
+                (Element::Unsigned(x), _) => x as f32,
                 (Element::Integer(q), None) => q as f32,
                 (Element::Integer(q), Some((scale, zp))) => (q.saturating_sub(zp as i64)) as f32 * scale,
             };
@@ -246,6 +247,9 @@ impl<'s> Output<'s> {
             DType::I16 => Element::Integer(i16::from_le_bytes(at(self.bytes, i)) as i64),
             DType::I32 => Element::Integer(i32::from_le_bytes(at(self.bytes, i)) as i64),
             DType::I64 => Element::Integer(i64::from_le_bytes(at(self.bytes, i))),
+            DType::U16 => Element::Integer(u16::from_le_bytes(at(self.bytes, i)) as i64),
+            DType::U32 => Element::Integer(u32::from_le_bytes(at(self.bytes, i)) as i64),
+            DType::U64 => Element::Unsigned(u64::from_le_bytes(at(self.bytes, i))),
         }
     }
 }
@@ -254,6 +258,7 @@ impl<'s> Output<'s> {
 enum Element {
     Real(f32),
     Integer(i64),
+    Unsigned(u64),
 }
 
 impl Element {
@@ -262,6 +267,7 @@ impl Element {
         match (self, other) {
             (Element::Real(a), Element::Real(b)) => a > b || (b.is_nan() && !a.is_nan()),
             (Element::Integer(a), Element::Integer(b)) => a > b,
+            (Element::Unsigned(a), Element::Unsigned(b)) => a > b,
             _ => false,
         }
     }

@@ -11,6 +11,7 @@ mod args;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod code;
+pub mod compare;
 pub mod conv_nd;
 mod detect;
 #[cfg(selvedge_dsp)]
@@ -19,6 +20,7 @@ mod f32_rules;
 pub mod group_norm;
 #[cfg(selvedge_helium)]
 mod helium;
+pub mod integer;
 mod isa;
 pub mod math;
 pub mod max_pool_nd;
@@ -35,6 +37,7 @@ pub mod recurrent;
 mod reference;
 mod registry;
 pub mod resample;
+pub mod scan;
 mod scratch;
 mod select;
 #[cfg(test)]

@@ -142,6 +142,17 @@ fn tables_hold_what_is_named_in_any_order_and_format() {
         LayerNorm<F32>,
         MatMul<I8>,
         Gather<W8>,
+        Unary<Int>,
+        Binary<Int>,
+        Reduce<Int>,
+        Compare<F32>,
+        Compare<Int>,
+        Select<Any>,
+        ArgReduce<F32>,
+        ArgReduce<Int>,
+        CumSum<F32>,
+        CumSum<Int>,
+        Trig<F32>,
     ];
     assert_eq!(table.len(), selvedge::op::ALL.len());
     let all = |t: &[selvedge::OpEntry]| {

@@ -134,6 +134,9 @@ typedef enum selvedge_dtype {
     SELVEDGE_I32 = 5,
     SELVEDGE_I64 = 6,
     SELVEDGE_BOOL = 7, /* one byte, 0 or 1 */
+    SELVEDGE_U16 = 8,
+    SELVEDGE_U32 = 9,
+    SELVEDGE_U64 = 10,
 
     SELVEDGE_DTYPE_WIDTH = 0x7fffffff
 } selvedge_dtype;

@@ -40,6 +40,9 @@ pub extern "C" fn selvedge_dtype_name(dtype: u32) -> *const c_char {
         Some(DType::I32) => c"i32",
         Some(DType::I64) => c"i64",
         Some(DType::Bool) => c"bool",
+        Some(DType::U16) => c"u16",
+        Some(DType::U32) => c"u32",
+        Some(DType::U64) => c"u64",
         None => c"unknown",
     };
     name.as_ptr()

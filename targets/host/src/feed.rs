@@ -31,10 +31,7 @@ impl Feed {
         let entry = self.array.data.slice(i * self.size..(i + 1) * self.size);
         let input = session.input(index).map_err(named)?;
         match (&entry, input.dtype()) {
-            (ArrayData::I8(v), DType::I8) => input.copy_from_i8(v),
-            (ArrayData::U8(v), DType::U8) => input.copy_from_u8(v),
-            (ArrayData::I32(v), DType::I32) => input.copy_from_i32(v),
-            (ArrayData::I64(v), DType::I64) => input.copy_from_i64(v),
+            (data, wanted) if data.dtype() == wanted.into() => input.copy_from_bytes(&data.to_bytes()),
             // A picture's bytes on an int8 grid over 0..255 or 0..1.
             (ArrayData::U8(v), DType::I8) => {
                 let shifted: Vec<i8> = v.iter().map(|&b| (b ^ 0x80) as i8).collect();

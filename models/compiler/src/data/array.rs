@@ -20,6 +20,8 @@ pub enum ArrayData {
     I32(Vec<i32>),
     I64(Vec<i64>),
     Bool(Vec<bool>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
 }
 
 macro_rules! each {
@@ -33,6 +35,8 @@ macro_rules! each {
             ArrayData::I32($v) => $body,
             ArrayData::I64($v) => $body,
             ArrayData::Bool($v) => $body,
+            ArrayData::U32($v) => $body,
+            ArrayData::U64($v) => $body,
         }
     };
 }
@@ -56,6 +60,8 @@ impl ArrayData {
             ArrayData::I32(_) => DType::I32,
             ArrayData::I64(_) => DType::I64,
             ArrayData::Bool(_) => DType::Bool,
+            ArrayData::U32(_) => DType::U32,
+            ArrayData::U64(_) => DType::U64,
         }
     }
 
@@ -70,6 +76,8 @@ impl ArrayData {
             ArrayData::I32(v) => ArrayData::I32(v[range].to_vec()),
             ArrayData::I64(v) => ArrayData::I64(v[range].to_vec()),
             ArrayData::Bool(v) => ArrayData::Bool(v[range].to_vec()),
+            ArrayData::U32(v) => ArrayData::U32(v[range].to_vec()),
+            ArrayData::U64(v) => ArrayData::U64(v[range].to_vec()),
         }
     }
 
@@ -84,6 +92,8 @@ impl ArrayData {
             ArrayData::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             ArrayData::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             ArrayData::Bool(v) => v.iter().map(|&x| x as u8).collect(),
+            ArrayData::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            ArrayData::U64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
 
@@ -102,10 +112,12 @@ impl ArrayData {
             DType::I64 => ArrayData::I64(all(bytes, i64::from_le_bytes)?),
             DType::Bool => ArrayData::Bool(bytes.iter().map(|&b| b != 0).collect()),
             DType::U16 => ArrayData::U16(all(bytes, u16::from_le_bytes)?),
+            DType::U32 => ArrayData::U32(all(bytes, u32::from_le_bytes)?),
+            DType::U64 => ArrayData::U64(all(bytes, u64::from_le_bytes)?),
         })
     }
 
-    /// Elements as i64; `None` for floats.
+    /// Elements as i64, those of u64 wrapped; `None` for floats.
     pub fn to_i64(&self) -> Option<Vec<i64>> {
         Some(match self {
             ArrayData::F32(_) => return None,
@@ -116,6 +128,8 @@ impl ArrayData {
             ArrayData::I32(v) => v.iter().map(|&x| x.into()).collect(),
             ArrayData::I64(v) => v.clone(),
             ArrayData::Bool(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::U32(v) => v.iter().map(|&x| x.into()).collect(),
+            ArrayData::U64(v) => v.iter().map(|&x| x as i64).collect(),
         })
     }
 
@@ -130,6 +144,8 @@ impl ArrayData {
             ArrayData::I32(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::I64(v) => v.iter().map(|&x| x as f32).collect(),
             ArrayData::Bool(v) => v.iter().map(|&x| x as u8 as f32).collect(),
+            ArrayData::U32(v) => v.iter().map(|&x| x as f32).collect(),
+            ArrayData::U64(v) => v.iter().map(|&x| x as f32).collect(),
         }
     }
 }

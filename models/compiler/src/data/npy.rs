@@ -46,6 +46,8 @@ fn read_npy(path: &Path, reader: impl Read) -> Result<Array, DataError> {
         "|u1" => ArrayData::U8(file.into_vec().map_err(read)?),
         "<i2" => ArrayData::I16(file.into_vec().map_err(read)?),
         "<u2" => ArrayData::U16(file.into_vec().map_err(read)?),
+        "<u4" => ArrayData::U32(file.into_vec().map_err(read)?),
+        "<u8" => ArrayData::U64(file.into_vec().map_err(read)?),
         "<i4" => ArrayData::I32(file.into_vec().map_err(read)?),
         "<i8" => ArrayData::I64(file.into_vec().map_err(read)?),
         "|b1" => ArrayData::Bool(file.into_vec().map_err(read)?),
@@ -108,10 +110,12 @@ fn npy_bytes(array: &Array) -> std::io::Result<Vec<u8>> {
         ArrayData::I8(v) => write(&array.shape, v),
         ArrayData::U8(v) => write(&array.shape, v),
         ArrayData::I16(v) => write(&array.shape, v),
-        ArrayData::U16(v) => write(&array.shape, v),
         ArrayData::I32(v) => write(&array.shape, v),
         ArrayData::I64(v) => write(&array.shape, v),
         ArrayData::Bool(v) => write(&array.shape, v),
+        ArrayData::U16(v) => write(&array.shape, v),
+        ArrayData::U32(v) => write(&array.shape, v),
+        ArrayData::U64(v) => write(&array.shape, v),
     }
 }
 

@@ -10,8 +10,7 @@ pub struct OnnxTensor {
     pub name: String,
     /// `TensorProto.DataType` of the file.
     pub type_code: i32,
-    /// Floating types are widened (doubles narrowed) to f32, codes of fewer than 8 bits to a byte each, unsigned
-    /// integers of 32 and 64 bits to int64.
+    /// Floating types are widened (doubles narrowed) to f32, codes of fewer than 8 bits to a byte each.
     pub array: Array,
 }
 
@@ -28,9 +27,11 @@ pub fn read_tensor(bytes: &[u8]) -> Result<OnnxTensor, ImportError> {
         Constant::I8(v) => ArrayData::I8(v),
         Constant::U8(v) => ArrayData::U8(v),
         Constant::Bool(v) => ArrayData::Bool(v),
+        Constant::I16(v) => ArrayData::I16(v),
+        Constant::U16(v) => ArrayData::U16(v),
+        Constant::U32(v) => ArrayData::U32(v),
+        Constant::U64(v) => ArrayData::U64(v),
         Constant::I32(v) => match type_code {
-            UINT16 => ArrayData::U16(v.into_iter().map(|x| x as u16).collect()),
-            INT16 => ArrayData::I16(v.into_iter().map(|x| x as i16).collect()),
             UINT4 | UINT2 => ArrayData::U8(v.into_iter().map(|x| x as u8).collect()),
             INT4 | INT2 => ArrayData::I8(v.into_iter().map(|x| x as i8).collect()),
             _ => ArrayData::I32(v),
@@ -39,8 +40,6 @@ pub fn read_tensor(bytes: &[u8]) -> Result<OnnxTensor, ImportError> {
     Ok(OnnxTensor { name, type_code, array: Array { shape, data } })
 }
 
-const UINT16: i32 = 4;
-const INT16: i32 = 5;
 const UINT4: i32 = 21;
 const INT4: i32 = 22;
 const UINT2: i32 = 25;

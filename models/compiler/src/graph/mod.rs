@@ -9,6 +9,7 @@ mod value;
 
 pub use op::*;
 pub use recurrent::*;
+pub(crate) use value::map_constant;
 pub use value::*;
 
 /// A model between import and lowering.

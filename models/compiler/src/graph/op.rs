@@ -192,6 +192,26 @@ pub enum Op {
     },
     /// inputs: x. The target is the output's dtype.
     Cast,
+    /// inputs: a, b of one type, broadcast as in ONNX; output Bool.
+    Compare {
+        kind: Compare,
+    },
+    /// inputs: condition (Bool), what is taken where it holds, what elsewhere; all broadcast.
+    Select,
+    /// inputs: x; output i64, shaped with or without the axis.
+    ArgReduce {
+        axis: usize,
+        /// ArgMin.
+        least: bool,
+        /// Of equal elements the last.
+        last: bool,
+    },
+    /// inputs: x.
+    CumSum {
+        axis: usize,
+        exclusive: bool,
+        reverse: bool,
+    },
     /// inputs: x; the output's `quant` is the grid. QuantizeLinear + DequantizeLinear.
     FakeQuant,
     /// inputs: x f32; outputs: y u8, scale f32 `[]`, zero point u8 `[]` (ONNX formula).
@@ -241,6 +261,42 @@ pub enum Unary {
     /// Ties to even.
     Round,
     Sign,
+    /// alpha > 0
+    Celu {
+        alpha: f32,
+    },
+    Selu {
+        alpha: f32,
+        gamma: f32,
+    },
+    Mish,
+    Softsign,
+    ThresholdedRelu {
+        alpha: f32,
+    },
+    Shrink {
+        lambda: f32,
+        bias: f32,
+    },
+    /// x · sigmoid(alpha · x).
+    Swish {
+        alpha: f32,
+    },
+    /// The form with tanh.
+    GeluTanh,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Asinh,
+    Acosh,
+    Atanh,
+    /// Of booleans; of integers every bit.
+    Not,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,10 +310,31 @@ pub enum Binary {
     Pow,
     /// a ≥ 0: a, else a · b.
     PRelu,
+    /// Remainder with the sign of b.
+    Mod,
+    /// Remainder with the sign of a.
+    Fmod,
+    /// Of booleans, or of the bits of integers.
+    And,
+    Or,
+    Xor,
+    ShiftLeft,
+    ShiftRight,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduce {
+    /// Truncated in integers.
     Mean,
     Sum,
     Max,

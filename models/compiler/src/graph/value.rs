@@ -23,6 +23,26 @@ pub enum DType {
     I32,
     I64,
     Bool,
+    U32,
+    U64,
+}
+
+impl DType {
+    /// Least and greatest value of an integer or boolean type; (0, 0) for f32.
+    pub fn range(self) -> (i128, i128) {
+        match self {
+            DType::F32 => (0, 0),
+            DType::Bool => (0, 1),
+            DType::I8 => (i8::MIN.into(), i8::MAX.into()),
+            DType::U8 => (0, u8::MAX.into()),
+            DType::I16 => (i16::MIN.into(), i16::MAX.into()),
+            DType::U16 => (0, u16::MAX.into()),
+            DType::I32 => (i32::MIN.into(), i32::MAX.into()),
+            DType::U32 => (0, u32::MAX.into()),
+            DType::I64 => (i64::MIN.into(), i64::MAX.into()),
+            DType::U64 => (0, u64::MAX.into()),
+        }
+    }
 }
 
 impl From<selvedge_core::DType> for DType {
@@ -36,6 +56,9 @@ impl From<selvedge_core::DType> for DType {
             Device::I32 => DType::I32,
             Device::I64 => DType::I64,
             Device::Bool => DType::Bool,
+            Device::U16 => DType::U16,
+            Device::U32 => DType::U32,
+            Device::U64 => DType::U64,
         }
     }
 }
@@ -153,7 +176,30 @@ pub enum Constant {
     I8(Vec<i8>),
     U8(Vec<u8>),
     Bool(Vec<bool>),
+    I16(Vec<i16>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
 }
+
+/// The constant of the same type that an expression makes of another's elements.
+macro_rules! map_constant {
+    ($data:expr, $v:ident => $body:expr) => {
+        match $data {
+            Constant::F32($v) => Constant::F32($body),
+            Constant::I64($v) => Constant::I64($body),
+            Constant::I32($v) => Constant::I32($body),
+            Constant::I8($v) => Constant::I8($body),
+            Constant::U8($v) => Constant::U8($body),
+            Constant::Bool($v) => Constant::Bool($body),
+            Constant::I16($v) => Constant::I16($body),
+            Constant::U16($v) => Constant::U16($body),
+            Constant::U32($v) => Constant::U32($body),
+            Constant::U64($v) => Constant::U64($body),
+        }
+    };
+}
+pub(crate) use map_constant;
 
 impl Constant {
     pub fn len(&self) -> usize {
@@ -164,6 +210,45 @@ impl Constant {
             Constant::I8(v) => v.len(),
             Constant::U8(v) => v.len(),
             Constant::Bool(v) => v.len(),
+            Constant::I16(v) => v.len(),
+            Constant::U16(v) => v.len(),
+            Constant::U32(v) => v.len(),
+            Constant::U64(v) => v.len(),
+        }
+    }
+
+    /// Elements of an integer or boolean constant.
+    pub fn integers(&self) -> Option<Vec<i128>> {
+        fn wide<T: Copy + Into<i128>>(v: &[T]) -> Option<Vec<i128>> {
+            Some(v.iter().map(|&x| x.into()).collect())
+        }
+        match self {
+            Constant::F32(_) => None,
+            Constant::I64(v) => wide(v),
+            Constant::I32(v) => wide(v),
+            Constant::I8(v) => wide(v),
+            Constant::U8(v) => wide(v),
+            Constant::Bool(v) => wide(v),
+            Constant::I16(v) => wide(v),
+            Constant::U16(v) => wide(v),
+            Constant::U32(v) => wide(v),
+            Constant::U64(v) => wide(v),
+        }
+    }
+
+    /// Integers as elements of a type: wrapping, in booleans everything but zero is true, in f32 rounded.
+    pub fn from_integers(v: &[i128], dtype: DType) -> Constant {
+        match dtype {
+            DType::F32 => Constant::F32(v.iter().map(|&x| x as f32).collect()),
+            DType::I64 => Constant::I64(v.iter().map(|&x| x as i64).collect()),
+            DType::I32 => Constant::I32(v.iter().map(|&x| x as i32).collect()),
+            DType::I8 => Constant::I8(v.iter().map(|&x| x as i8).collect()),
+            DType::U8 => Constant::U8(v.iter().map(|&x| x as u8).collect()),
+            DType::Bool => Constant::Bool(v.iter().map(|&x| x != 0).collect()),
+            DType::I16 => Constant::I16(v.iter().map(|&x| x as i16).collect()),
+            DType::U16 => Constant::U16(v.iter().map(|&x| x as u16).collect()),
+            DType::U32 => Constant::U32(v.iter().map(|&x| x as u32).collect()),
+            DType::U64 => Constant::U64(v.iter().map(|&x| x as u64).collect()),
         }
     }
 
@@ -179,6 +264,10 @@ impl Constant {
             Constant::I8(_) => DType::I8,
             Constant::U8(_) => DType::U8,
             Constant::Bool(_) => DType::Bool,
+            Constant::I16(_) => DType::I16,
+            Constant::U16(_) => DType::U16,
+            Constant::U32(_) => DType::U32,
+            Constant::U64(_) => DType::U64,
         }
     }
 }

@@ -67,6 +67,8 @@ impl Elem {
             Elem::Int { bits: 16, signed: false } => DType::U16,
             Elem::Int { bits: 32, signed: true } => DType::I32,
             Elem::Int { bits: 64, signed: true } => DType::I64,
+            Elem::Int { bits: 32, signed: false } => DType::U32,
+            Elem::Int { bits: 64, signed: false } => DType::U64,
             Elem::Int { .. } => return None,
         })
     }
@@ -80,7 +82,7 @@ impl Elem {
     }
 }
 
-/// Elements of a tensor. Integers of 64 bits and unsigned ones of 32 are `I64`.
+/// Elements of a tensor. Integers of 64 bits and unsigned ones of 32 are `I64`; unsigned ones of 64 bits wrap.
 #[derive(Clone, Debug)]
 pub(crate) enum Data {
     F32(Vec<f32>),
@@ -109,6 +111,7 @@ impl Tensor {
 
     pub(crate) fn from_constant(dims: Vec<usize>, data: &Constant) -> Self {
         let narrow = |bits, signed, v| (Elem::Int { bits, signed }, Data::I32(v));
+        let wide = |bits, v| (Elem::Int { bits, signed: false }, Data::I64(v));
         let (elem, data) = match data {
             Constant::F32(v) => (Elem::F32, Data::F32(v.clone())),
             Constant::Bool(v) => (Elem::Bool, Data::Bool(v.clone())),
@@ -116,6 +119,10 @@ impl Tensor {
             Constant::I32(v) => narrow(32, true, v.clone()),
             Constant::I8(v) => narrow(8, true, v.iter().map(|&x| x.into()).collect()),
             Constant::U8(v) => narrow(8, false, v.iter().map(|&x| x.into()).collect()),
+            Constant::I16(v) => narrow(16, true, v.iter().map(|&x| x.into()).collect()),
+            Constant::U16(v) => narrow(16, false, v.iter().map(|&x| x.into()).collect()),
+            Constant::U32(v) => wide(32, v.iter().map(|&x| x.into()).collect()),
+            Constant::U64(v) => wide(64, v.iter().map(|&x| x as i64).collect()),
         };
         Tensor { dims, elem, data, codes: None }
     }
@@ -142,10 +149,22 @@ impl Tensor {
     pub(crate) fn constant(&self) -> Constant {
         match (&self.data, self.elem) {
             (Data::F32(v), _) => Constant::F32(v.clone()),
+            (Data::I64(v), Elem::Int { bits: 32, signed: false }) => {
+                Constant::U32(v.iter().map(|&x| x as u32).collect())
+            }
+            (Data::I64(v), Elem::Int { bits: 64, signed: false }) => {
+                Constant::U64(v.iter().map(|&x| x as u64).collect())
+            }
             (Data::I64(v), _) => Constant::I64(v.clone()),
             (Data::Bool(v), _) => Constant::Bool(v.clone()),
             (Data::I32(v), Elem::Int { bits: 8, signed: true }) => Constant::I8(v.iter().map(|&x| x as i8).collect()),
             (Data::I32(v), Elem::Int { bits: 8, signed: false }) => Constant::U8(v.iter().map(|&x| x as u8).collect()),
+            (Data::I32(v), Elem::Int { bits: 16, signed: true }) => {
+                Constant::I16(v.iter().map(|&x| x as i16).collect())
+            }
+            (Data::I32(v), Elem::Int { bits: 16, signed: false }) => {
+                Constant::U16(v.iter().map(|&x| x as u16).collect())
+            }
             (Data::I32(v), _) => Constant::I32(v.clone()),
         }
     }
@@ -260,7 +279,7 @@ fn from_raw(t: &TensorProto, elem: Elem, n: usize, at: &str) -> Result<Data> {
         7 => Data::I64(le(raw, i64::from_le_bytes)),
         9 => Data::Bool(le(raw, |[b]| b != 0)),
         12 => Data::I64(le(raw, |b| u32::from_le_bytes(b) as i64)),
-        _ => Data::I64(le(raw, |b| i64::try_from(u64::from_le_bytes(b)).unwrap_or(i64::MAX))),
+        _ => Data::I64(le(raw, |b| u64::from_le_bytes(b) as i64)),
     })
 }
 
@@ -276,7 +295,7 @@ fn from_fields(t: &TensorProto, elem: Elem, n: usize, at: &str) -> Result<Data> 
         (11, _) => count(t.double_data.len()).map(|()| Data::F32(t.double_data.iter().map(|&v| v as f32).collect())),
         (12 | 13, _) => {
             count(t.uint64_data.len())?;
-            Ok(Data::I64(t.uint64_data.iter().map(|&v| i64::try_from(v).unwrap_or(i64::MAX)).collect()))
+            Ok(Data::I64(t.uint64_data.iter().map(|&v| v as i64).collect()))
         }
         (_, Elem::Int { bits, .. }) if bits < 8 => {
             expect(at, &t.dims, "packed bytes", n.div_ceil(8 / bits as usize), t.int32_data.len())?;

@@ -115,6 +115,8 @@ impl FloatTwin {
             DatumType::U16 => DType::U16,
             DatumType::I32 => DType::I32,
             DatumType::I64 | DatumType::TDim => DType::I64,
+            DatumType::U32 => DType::U32,
+            DatumType::U64 => DType::U64,
             _ => return None,
         };
         Some(Fact { dtype, shape })
@@ -186,6 +188,8 @@ fn datum_type(dtype: DType) -> DatumType {
         DType::U16 => DatumType::U16,
         DType::I32 => DatumType::I32,
         DType::I64 => DatumType::I64,
+        DType::U32 => DatumType::U32,
+        DType::U64 => DatumType::U64,
     }
 }
 
@@ -216,7 +220,7 @@ fn proto(model: &Model, constants: Constants) -> ModelProto {
         let known = |i: &String| i.is_empty() || evaluable.contains(i.as_str());
         if n.op_type == "Shape" || n.op_type == "Size" || n.input.iter().all(known) {
             evaluable.extend(n.output.iter().map(String::as_str));
-            if constants == Constants::Hidden && grows(&n.op_type) {
+            if constants != Constants::Known && grows(&n.op_type) {
                 twin.op_type = "SizeFromValue".into();
             }
         }
@@ -289,7 +293,9 @@ fn type_code(elem: Elem) -> i32 {
         Elem::Int { bits: 8, signed: true } => 3,
         Elem::Int { bits: 16, signed: false } => 4,
         Elem::Int { bits: 16, signed: true } => 5,
-        Elem::Int { bits: 64, .. } | Elem::Int { bits: 32, signed: false } => 7,
+        Elem::Int { bits: 64, signed: true } => 7,
+        Elem::Int { bits: 32, signed: false } => 12,
+        Elem::Int { bits: 64, signed: false } => 13,
         Elem::Int { .. } => 6,
     }
 }
@@ -309,6 +315,7 @@ fn value_info(name: &str, elem: Elem, dims: &[usize]) -> ValueInfoProto {
 fn tensor(name: &str, t: &Tensor) -> TensorProto {
     let raw_data = match (&t.data, type_code(t.elem)) {
         (Data::F32(v), _) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        (Data::I64(v), 12) => v.iter().flat_map(|&x| (x as u32).to_le_bytes()).collect(),
         (Data::I64(v), _) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         (Data::Bool(v), _) => v.iter().map(|&x| x as u8).collect(),
         (Data::I32(v), 2 | 3) => v.iter().map(|&x| x as u8).collect(),

@@ -244,6 +244,8 @@ fn arity(op: &str) -> (usize, usize) {
         "Conv" | "ConvTranspose" => (2, 3),
         "ConvInteger" | "MatMulInteger" => (2, 4),
         "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "PRelu" | "Gather" | "Expand" | "Equal" => (2, 2),
+        "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Mod" => (2, 2),
+        "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "CastLike" | "CumSum" | "RMSNormalization" => (2, 2),
         "Gemm" => (2, 3),
         "Reshape" => (2, 2),
         "BatchNormalization" => (5, 5),
@@ -254,7 +256,12 @@ fn arity(op: &str) -> (usize, usize) {
         "Squeeze" | "Unsqueeze" | "Split" => (1, 2),
         "LSTM" => (3, 8),
         "GRU" | "RNN" => (3, 6),
-        "Concat" | "Max" | "Min" | "Sum" => (1, usize::MAX),
+        "Concat" | "Max" | "Min" | "Sum" | "Mean" => (1, usize::MAX),
+        "LayerNormalization" => (2, 3),
+        "Sin" | "Cos" | "Tan" | "Asin" | "Acos" | "Atan" | "Sinh" | "Cosh" | "Asinh" | "Acosh" | "Atanh" => (1, 1),
+        "Selu" | "Celu" | "Mish" | "Softsign" | "ThresholdedRelu" | "Shrink" | "Swish" | "Not" | "BitwiseNot" => (1, 1),
+        "IsNaN" | "IsInf" | "ArgMax" | "ArgMin" | "LogSoftmax" | "Hardmax" | "LRN" | "LpNormalization" => (1, 1),
+        "MeanVarianceNormalization" => (1, 1),
         op if op.starts_with("Reduce") => (1, 2),
         "Relu"
         | "LeakyRelu"

@@ -31,7 +31,9 @@ pub(crate) fn device_dtype(dtype: graph::DType) -> Option<DType> {
         graph::DType::I8 => DType::I8,
         graph::DType::U8 => DType::U8,
         graph::DType::I16 => DType::I16,
-        graph::DType::U16 => return None,
+        graph::DType::U16 => DType::U16,
+        graph::DType::U32 => DType::U32,
+        graph::DType::U64 => DType::U64,
         graph::DType::I32 => DType::I32,
         graph::DType::I64 => DType::I64,
         graph::DType::Bool => DType::Bool,
@@ -180,6 +182,10 @@ impl<'g> Lowering<'g> {
             graph::Constant::I32(v) => v.as_bytes(),
             graph::Constant::I8(v) => v.as_bytes(),
             graph::Constant::U8(v) => v.as_bytes(),
+            graph::Constant::I16(v) => v.as_bytes(),
+            graph::Constant::U16(v) => v.as_bytes(),
+            graph::Constant::U32(v) => v.as_bytes(),
+            graph::Constant::U64(v) => v.as_bytes(),
             graph::Constant::Bool(v) => {
                 bools = v.iter().map(|&b| b as u8).collect();
                 &bools

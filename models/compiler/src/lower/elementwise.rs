@@ -5,7 +5,7 @@ use super::error::LowerError;
 use super::requant::{multiplier, rescale_constants};
 use super::spec::{Grid, Spec, binary_spec};
 use super::table::quantize_f64;
-use crate::graph::{Binary, Clamp, Node, ValueId};
+use crate::graph::{self, Binary, Clamp, Node, ValueId};
 use selvedge_core::{DType, Format, OpCode, params};
 
 /// The operator in f64.
@@ -25,10 +25,17 @@ fn eval(kind: Binary, a: f64, b: f64) -> f64 {
                 a * b
             }
         }
+        Binary::Fmod => a % b,
+        Binary::Mod => {
+            let r = a % b;
+            if r != 0.0 && (r < 0.0) != (b < 0.0) { r + b } else { r }
+        }
+        // Not of real numbers.
+        Binary::And | Binary::Or | Binary::Xor | Binary::ShiftLeft | Binary::ShiftRight => f64::NAN,
     }
 }
 
-fn code(kind: Binary) -> u32 {
+pub(crate) fn code(kind: Binary) -> u32 {
     use params::binary;
     match kind {
         Binary::Add => binary::ADD,
@@ -39,12 +46,22 @@ fn code(kind: Binary) -> u32 {
         Binary::Min => binary::MIN,
         Binary::Pow => binary::POW,
         Binary::PRelu => binary::PRELU,
+        Binary::Mod => binary::MOD,
+        Binary::Fmod => binary::FMOD,
+        Binary::And => binary::AND,
+        Binary::Or => binary::OR,
+        Binary::Xor => binary::XOR,
+        Binary::ShiftLeft => binary::SHIFT_LEFT,
+        Binary::ShiftRight => binary::SHIFT_RIGHT,
     }
 }
 
 impl Lowering<'_> {
     pub fn lower_binary(&mut self, node: &Node, kind: Binary, clamp: Option<Clamp>) -> Result<(), LowerError> {
         let (a, b, y) = self.binary_operands(node)?;
+        if self.graph.value(y).dtype != graph::DType::F32 {
+            return self.lower_binary_int(node, kind);
+        }
         if let Some(gy) = self.grid(y) {
             if self.binary_table(node, kind, clamp, gy)? {
                 return Ok(());

@@ -18,7 +18,8 @@ impl Lowering<'_> {
             let value = self.graph.value(id);
             let name = value.name.clone();
             let io = value.io_dtype.unwrap_or(value.dtype);
-            let dtype = device_dtype(io).filter(|_| !(value.quant.is_some() && io == graph::DType::I16));
+            let dtype = device_dtype(io)
+                .filter(|_| !(value.quant.is_some() && matches!(io, graph::DType::I16 | graph::DType::U16)));
             let dtype = dtype
                 .ok_or_else(|| LowerError::value(&name, format!("is an input of type {io:?}"), "feed it as float32"))?;
             let input = self.value_tensor(id, name.clone(), dtype, None);

@@ -11,7 +11,7 @@ mod context;
 mod conv;
 mod dense;
 mod dynamic_matmul;
-mod elementwise;
+pub(crate) mod elementwise;
 mod embedding;
 mod error;
 mod fuse;
@@ -26,14 +26,15 @@ mod movement;
 mod nd;
 mod norm;
 mod pairs;
+pub(crate) mod plain_int;
 pub(crate) mod pool;
 mod pool2d;
 mod recurrent;
-mod reduce;
+pub(crate) mod reduce;
 pub mod requant;
 mod softmax;
 mod spec;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -232,6 +233,10 @@ impl Lowering<'_> {
             Op::ConvNd { window, groups, transposed } => self.lower_conv_nd(node, window, *groups, *transposed),
             Op::MaxPoolNd { window, column_major } => self.lower_max_pool_nd(node, window, *column_major),
             Op::Cast => self.lower_cast(node),
+            Op::Compare { kind } => self.lower_compare(node, *kind),
+            Op::Select => self.lower_select(node),
+            Op::ArgReduce { axis, least, last } => self.lower_arg_reduce(node, *axis, *least, *last),
+            Op::CumSum { axis, exclusive, reverse } => self.lower_cum_sum(node, *axis, *exclusive, *reverse),
             Op::FakeQuant => self.lower_fake_quant(node),
             Op::DynamicQuantizeLinear => self.lower_dynamic_quantize_linear(node),
             Op::MatMulInteger => self.lower_matmul_integer(node),

@@ -80,7 +80,10 @@ impl Lowering<'_> {
             (graph::DType::I32, _) => set(&(value as i32).to_le_bytes()),
             (graph::DType::I16, _) => set(&(value as i16).to_le_bytes()),
             (graph::DType::I8, _) => set(&(value as i8).to_le_bytes()),
-            (graph::DType::U8 | graph::DType::U16, _) => set(&(value as u8).to_le_bytes()),
+            (graph::DType::U8, _) => set(&(value as u8).to_le_bytes()),
+            (graph::DType::U16, _) => set(&(value as u16).to_le_bytes()),
+            (graph::DType::U32, _) => set(&(value as u32).to_le_bytes()),
+            (graph::DType::U64, _) => set(&(value as u64).to_le_bytes()),
             (graph::DType::Bool, _) => set(&[(value != 0.0) as u8]),
         }
         self.produce_moved(node, move_spec(OpCode::Pad, "pad").params(&params), x, y)

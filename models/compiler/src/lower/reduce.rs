@@ -4,12 +4,12 @@ use super::context::Lowering;
 use super::error::LowerError;
 use super::pool2d::average_params;
 use super::spec::{Grid, Spec, move_spec};
-use crate::graph::{Node, Reduce, ValueId};
+use crate::graph::{self, Node, Reduce, ValueId};
 use crate::program::TensorId;
 use selvedge_core::params::reduce;
 use selvedge_core::{DType, Format, OpCode, params};
 
-fn code(kind: Reduce) -> u32 {
+pub(crate) fn code(kind: Reduce) -> u32 {
     match kind {
         Reduce::Mean => reduce::MEAN,
         Reduce::Sum => reduce::SUM,
@@ -32,6 +32,11 @@ impl Lowering<'_> {
         }
         let mask = axes.iter().fold(0u32, |mask, &axis| mask | 1 << axis);
         let params = params::Reduce { kind: code(kind), axes: mask };
+        if self.graph.value(y).dtype != graph::DType::F32 {
+            let input = self.native(x)?;
+            let spec = Spec::new(OpCode::Reduce, Format::Int, "reduce_int").params(&params);
+            return self.produce_other(node, spec, &[Some(input)], y);
+        }
         let input = self.float(x)?;
         let spec = Spec::new(OpCode::Reduce, Format::F32, "reduce_f32").params(&params);
         self.produce_float(node, spec, &[Some(input)], y);

@@ -84,7 +84,8 @@ pub(crate) fn dequantize(grid: Grid) -> Spec {
 }
 
 pub(crate) fn unary_spec(kind: u32, alpha: f32, beta: f32) -> Spec {
-    Spec::new(OpCode::Unary, Format::F32, "unary_f32").params(&params::Unary { kind, alpha, beta })
+    let (op, name) = if kind >= params::unary::SIN { (OpCode::Trig, "trig_f32") } else { (OpCode::Unary, "unary_f32") };
+    Spec::new(op, Format::F32, name).params(&params::Unary { kind, alpha, beta })
 }
 
 pub(crate) fn binary_spec(kind: u32, clamp: Option<graph::Clamp>) -> Spec {

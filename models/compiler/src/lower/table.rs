@@ -3,7 +3,7 @@
 use super::context::Lowering;
 use super::error::LowerError;
 use super::spec::{Grid, unary_spec};
-use crate::graph::{Node, Unary};
+use crate::graph::{self, Node, Unary};
 use selvedge_core::params::unary;
 
 /// The function in f64.
@@ -52,6 +52,41 @@ pub(crate) fn eval(f: Unary, x: f64) -> f64 {
                 0.0
             }
         }
+        Unary::Celu { alpha } => x.max(0.0) + (alpha as f64 * (x / alpha as f64).exp_m1()).min(0.0),
+        Unary::Selu { alpha, gamma } => gamma as f64 * if x > 0.0 { x } else { alpha as f64 * x.exp_m1() },
+        Unary::Mish => x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh(),
+        Unary::Softsign => x / (1.0 + x.abs()),
+        Unary::ThresholdedRelu { alpha } => {
+            if x > alpha as f64 || x.is_nan() {
+                x
+            } else {
+                0.0
+            }
+        }
+        Unary::Shrink { lambda, bias } => match x {
+            x if x < -lambda as f64 => x + bias as f64,
+            x if x > lambda as f64 => x - bias as f64,
+            x if x.is_nan() => x,
+            _ => 0.0,
+        },
+        Unary::Swish { alpha } => x * sigmoid(alpha as f64 * x),
+        Unary::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+            0.5 * x * (1.0 + inner.tanh())
+        }
+        Unary::Sin => libm::sin(x),
+        Unary::Cos => libm::cos(x),
+        Unary::Tan => libm::tan(x),
+        Unary::Asin => libm::asin(x),
+        Unary::Acos => libm::acos(x),
+        Unary::Atan => libm::atan(x),
+        Unary::Sinh => libm::sinh(x),
+        Unary::Cosh => libm::cosh(x),
+        Unary::Asinh => libm::asinh(x),
+        Unary::Acosh => libm::acosh(x),
+        Unary::Atanh => libm::atanh(x),
+        // Not of real numbers.
+        Unary::Not => f64::NAN,
     }
 }
 
@@ -80,6 +115,26 @@ pub(crate) fn code(f: Unary) -> (u32, f32, f32) {
         Unary::Ceil => (unary::CEIL, 0.0, 0.0),
         Unary::Round => (unary::ROUND, 0.0, 0.0),
         Unary::Sign => (unary::SIGN, 0.0, 0.0),
+        Unary::Celu { alpha } => (unary::CELU, alpha, 0.0),
+        Unary::Selu { alpha, gamma } => (unary::SELU, alpha, gamma),
+        Unary::Mish => (unary::MISH, 0.0, 0.0),
+        Unary::Softsign => (unary::SOFTSIGN, 0.0, 0.0),
+        Unary::ThresholdedRelu { alpha } => (unary::THRESHOLDED_RELU, alpha, 0.0),
+        Unary::Shrink { lambda, bias } => (unary::SHRINK, lambda, bias),
+        Unary::Swish { alpha } => (unary::SWISH, alpha, 0.0),
+        Unary::GeluTanh => (unary::GELU_TANH, 0.0, 0.0),
+        Unary::Not => (unary::NOT, 0.0, 0.0),
+        Unary::Sin => (unary::SIN, 0.0, 0.0),
+        Unary::Cos => (unary::COS, 0.0, 0.0),
+        Unary::Tan => (unary::TAN, 0.0, 0.0),
+        Unary::Asin => (unary::ASIN, 0.0, 0.0),
+        Unary::Acos => (unary::ACOS, 0.0, 0.0),
+        Unary::Atan => (unary::ATAN, 0.0, 0.0),
+        Unary::Sinh => (unary::SINH, 0.0, 0.0),
+        Unary::Cosh => (unary::COSH, 0.0, 0.0),
+        Unary::Asinh => (unary::ASINH, 0.0, 0.0),
+        Unary::Acosh => (unary::ACOSH, 0.0, 0.0),
+        Unary::Atanh => (unary::ATANH, 0.0, 0.0),
     }
 }
 
@@ -94,6 +149,9 @@ pub(crate) fn quantize_f64(y: f64, grid: Grid) -> i8 {
 impl Lowering<'_> {
     pub fn lower_unary(&mut self, node: &Node, f: Unary) -> Result<(), LowerError> {
         let (x, y) = self.unary_operands(node)?;
+        if self.graph.value(y).dtype != graph::DType::F32 {
+            return self.lower_unary_int(node, f, x, y);
+        }
         if let (Some(gx), Some(gy)) = (self.grid(x), self.grid(y)) {
             let spec = self.table_spec(|q| quantize_f64(eval(f, gx.real(q) as f64), gy));
             let input = self.int(x)?;

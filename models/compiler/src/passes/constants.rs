@@ -1,5 +1,5 @@
 //! Moves of constant tensors that keep their quantization codes.
-use crate::graph::{Constant, QuantCodes};
+use crate::graph::{Constant, QuantCodes, map_constant};
 
 /// Row-major strides of `shape`.
 pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
@@ -50,14 +50,7 @@ pub(crate) fn permute<T: Copy>(data: &[T], shape: &[usize], perm: &[usize]) -> V
 
 /// [`gather_strided`] on a constant of any type.
 pub(crate) fn gather_constant(data: &Constant, start: isize, step: &[isize], shape: &[usize]) -> Constant {
-    match data {
-        Constant::F32(v) => Constant::F32(gather_strided(v, start, step, shape)),
-        Constant::I64(v) => Constant::I64(gather_strided(v, start, step, shape)),
-        Constant::I32(v) => Constant::I32(gather_strided(v, start, step, shape)),
-        Constant::I8(v) => Constant::I8(gather_strided(v, start, step, shape)),
-        Constant::U8(v) => Constant::U8(gather_strided(v, start, step, shape)),
-        Constant::Bool(v) => Constant::Bool(gather_strided(v, start, step, shape)),
-    }
+    map_constant!(data, v => gather_strided(v, start, step, shape))
 }
 
 /// Codes of a transposed tensor.

@@ -1,6 +1,7 @@
 //! Values of elementwise operators on constants, computed in f64 and rounded
 //! once so that every host folds to the same bits.
 use crate::graph::{Binary, Reduce, Unary};
+use crate::lower::table;
 
 /// Complementary error function by a continued fraction for |x| ≥ 2.
 fn erfc_tail(x: f64) -> f64 {
@@ -73,6 +74,7 @@ pub(crate) fn unary(kind: Unary, x: f32) -> f32 {
                 1f32.copysign(x)
             }
         }
+        other => table::eval(other, d) as f32,
     }
 }
 
@@ -104,22 +106,11 @@ pub(crate) fn binary(kind: Binary, a: f32, b: f32) -> f32 {
                 a
             }
         }
+        Binary::Fmod => a % b,
+        Binary::Mod => selvedge_kernels::math::floor_mod(a, b),
+        // Not of real numbers.
+        Binary::And | Binary::Or | Binary::Xor | Binary::ShiftLeft | Binary::ShiftRight => f32::NAN,
     }
-}
-
-/// Integer arithmetic of shape computations; `None` on division by zero and
-/// for operators that have no integer form.
-pub(crate) fn binary_int(kind: Binary, a: i64, b: i64) -> Option<i64> {
-    Some(match kind {
-        Binary::Add => a.wrapping_add(b),
-        Binary::Sub => a.wrapping_sub(b),
-        Binary::Mul => a.wrapping_mul(b),
-        Binary::Div => a.checked_div(b)?,
-        Binary::Max => a.max(b),
-        Binary::Min => a.min(b),
-        Binary::Pow => a.checked_pow(u32::try_from(b).ok()?)?,
-        Binary::PRelu => return None,
-    })
 }
 
 /// One element of a reduction of `values`.

@@ -32,15 +32,18 @@ pub(super) fn fold_by_running(graph: &Graph, node: &Node) -> Option<Constant> {
     alone.outputs.push(y);
     alone.nodes.push(Node { name: node.name.clone(), op: node.op.clone(), inputs, outputs: vec![y] });
     let outputs = Simulator::new(&alone, SimMode::Float).ok()?.run(&data, &mut |_, _, _| {}).ok()?;
-    match outputs.into_iter().next()?.data {
-        ArrayData::F32(v) => Some(Constant::F32(v)),
-        ArrayData::I64(v) => Some(Constant::I64(v)),
-        ArrayData::I32(v) => Some(Constant::I32(v)),
-        ArrayData::I8(v) => Some(Constant::I8(v)),
-        ArrayData::U8(v) => Some(Constant::U8(v)),
-        ArrayData::Bool(v) => Some(Constant::Bool(v)),
-        _ => None,
-    }
+    Some(match outputs.into_iter().next()?.data {
+        ArrayData::F32(v) => Constant::F32(v),
+        ArrayData::I64(v) => Constant::I64(v),
+        ArrayData::I32(v) => Constant::I32(v),
+        ArrayData::I8(v) => Constant::I8(v),
+        ArrayData::U8(v) => Constant::U8(v),
+        ArrayData::Bool(v) => Constant::Bool(v),
+        ArrayData::I16(v) => Constant::I16(v),
+        ArrayData::U16(v) => Constant::U16(v),
+        ArrayData::U32(v) => Constant::U32(v),
+        ArrayData::U64(v) => Constant::U64(v),
+    })
 }
 
 fn array(data: &Constant) -> ArrayData {
@@ -51,5 +54,9 @@ fn array(data: &Constant) -> ArrayData {
         Constant::I8(v) => ArrayData::I8(v.clone()),
         Constant::U8(v) => ArrayData::U8(v.clone()),
         Constant::Bool(v) => ArrayData::Bool(v.clone()),
+        Constant::I16(v) => ArrayData::I16(v.clone()),
+        Constant::U16(v) => ArrayData::U16(v.clone()),
+        Constant::U32(v) => ArrayData::U32(v.clone()),
+        Constant::U64(v) => ArrayData::U64(v.clone()),
     }
 }

@@ -1,8 +1,8 @@
 //! Replaces nodes whose inputs are all constant by their result.
 use super::constants::{gather_constant, reshape_codes, strides, transpose_codes};
-use super::eval;
 use super::fold_by_running::fold_by_running;
-use crate::graph::{Constant, DType, Graph, Node, Op, QuantCodes, Value, ValueId};
+use super::{eval, fold_plain};
+use crate::graph::{Constant, DType, Graph, Node, Op, QuantCodes, Value, ValueId, map_constant};
 
 /// Most elements a fold may make.
 const MAX_ELEMENTS: usize = 1 << 26;
@@ -54,9 +54,9 @@ pub(crate) fn fold_node(graph: &Graph, node: &Node) -> Option<(Constant, Option<
         Op::Slice { start, step } => plain(slice(data, &x.shape, start, step, &out.shape)),
         Op::Unary(kind) => match data {
             Constant::F32(v) => plain(Constant::F32(v.iter().map(|&x| eval::unary(*kind, x)).collect())),
-            _ => None,
+            _ => plain(fold_plain::fold(&node.op, &inputs, out)?),
         },
-        Op::Binary { kind, clamp } => {
+        Op::Binary { kind, clamp } if out.dtype == DType::F32 => {
             let (l, r) = (broadcast(x, &out.shape)?, broadcast(inputs.get(1)?, &out.shape)?);
             match (l, r) {
                 (Constant::F32(l), Constant::F32(r)) => {
@@ -66,14 +66,11 @@ pub(crate) fn fold_node(graph: &Graph, node: &Node) -> Option<(Constant, Option<
                     };
                     plain(Constant::F32(l.iter().zip(&r).map(one).collect()))
                 }
-                (l @ (Constant::I64(_) | Constant::I32(_)), r) => {
-                    let (l, r) = (wide(&l)?, wide(&r)?);
-                    let y =
-                        l.iter().zip(&r).map(|(&l, &r)| eval::binary_int(*kind, l, r)).collect::<Option<Vec<_>>>()?;
-                    plain(narrow(y, out.dtype)?)
-                }
                 _ => None,
             }
+        }
+        Op::Binary { .. } | Op::Compare { .. } | Op::Select | Op::ArgReduce { .. } | Op::CumSum { .. } => {
+            plain(fold_plain::fold(&node.op, &inputs, out)?)
         }
         Op::Cast => plain(cast(data, out.dtype)?),
         Op::Concat { axis } => plain(concat(&inputs, *axis)?),
@@ -86,11 +83,12 @@ pub(crate) fn fold_node(graph: &Graph, node: &Node) -> Option<(Constant, Option<
                 let moved = super::constants::permute(v, &x.shape, &order);
                 let each: usize = axes.iter().map(|&a| x.shape[a]).product();
                 if each == 0 {
-                    return None;
+                    let nothing = eval::reduce(*kind, std::iter::empty());
+                    return plain(Constant::F32(vec![nothing; out.elements()]));
                 }
                 plain(Constant::F32(moved.chunks(each).map(|c| eval::reduce(*kind, c.iter().copied())).collect()))
             }
-            _ => None,
+            _ => plain(fold_plain::fold(&node.op, &inputs, out)?),
         },
         Op::Dense { clamp } => {
             let y = dense(x, inputs.get(1)?, inputs.get(2).copied())?;
@@ -143,7 +141,7 @@ fn slice(data: &Constant, shape: &[usize], start: &[usize], step: &[isize], out:
     gather_constant(data, first as isize, &step, out)
 }
 
-fn broadcast(value: &Value, to: &[usize]) -> Option<Constant> {
+pub(super) fn broadcast(value: &Value, to: &[usize]) -> Option<Constant> {
     let missing = to.len().checked_sub(value.shape.len())?;
     let own = strides(&value.shape);
     let mut step = vec![0isize; to.len()];
@@ -158,37 +156,24 @@ fn broadcast(value: &Value, to: &[usize]) -> Option<Constant> {
     Some(gather_constant(value.data.as_ref()?, 0, &step, to))
 }
 
-fn wide(data: &Constant) -> Option<Vec<i64>> {
-    Some(match data {
-        Constant::I64(v) => v.clone(),
-        Constant::I32(v) => v.iter().map(|&x| x.into()).collect(),
-        Constant::I8(v) => v.iter().map(|&x| x.into()).collect(),
-        Constant::U8(v) => v.iter().map(|&x| x.into()).collect(),
-        Constant::Bool(v) => v.iter().map(|&x| x.into()).collect(),
-        Constant::F32(_) => return None,
-    })
-}
-
-/// Integers in a narrower type, wrapping as ONNX casts do.
-fn narrow(v: Vec<i64>, dtype: DType) -> Option<Constant> {
-    Some(match dtype {
-        DType::I64 => Constant::I64(v),
+/// Floats truncate and saturate, as on the device.
+fn cast(data: &Constant, to: DType) -> Option<Constant> {
+    let v = match data {
+        Constant::F32(v) => v,
+        data => return Some(Constant::from_integers(&data.integers()?, to)),
+    };
+    Some(match to {
+        DType::F32 => Constant::F32(v.clone()),
+        DType::Bool => Constant::Bool(v.iter().map(|&x| x != 0.0).collect()),
+        DType::I64 => Constant::I64(v.iter().map(|&x| x as i64).collect()),
         DType::I32 => Constant::I32(v.iter().map(|&x| x as i32).collect()),
+        DType::I16 => Constant::I16(v.iter().map(|&x| x as i16).collect()),
         DType::I8 => Constant::I8(v.iter().map(|&x| x as i8).collect()),
         DType::U8 => Constant::U8(v.iter().map(|&x| x as u8).collect()),
-        DType::Bool => Constant::Bool(v.iter().map(|&x| x != 0).collect()),
-        DType::F32 => Constant::F32(v.iter().map(|&x| x as f32).collect()),
-        DType::I16 | DType::U16 => return None,
+        DType::U16 => Constant::U16(v.iter().map(|&x| x as u16).collect()),
+        DType::U32 => Constant::U32(v.iter().map(|&x| x as u32).collect()),
+        DType::U64 => Constant::U64(v.iter().map(|&x| x as u64).collect()),
     })
-}
-
-fn cast(data: &Constant, to: DType) -> Option<Constant> {
-    match (data, to) {
-        (Constant::F32(v), DType::F32) => Some(Constant::F32(v.clone())),
-        (Constant::F32(v), DType::Bool) => Some(Constant::Bool(v.iter().map(|&x| x != 0.0).collect())),
-        (Constant::F32(v), to) => narrow(v.iter().map(|&x| x as i64).collect(), to),
-        (data, to) => narrow(wide(data)?, to),
-    }
 }
 
 fn concat(inputs: &[&Value], axis: usize) -> Option<Constant> {
@@ -210,17 +195,17 @@ fn concat(inputs: &[&Value], axis: usize) -> Option<Constant> {
             }
         };
     }
-    join!(F32, I64, I32, I8, U8, Bool)
+    join!(F32, I64, I32, I8, U8, Bool, I16, U16, U32, U64)
 }
 
 fn gather(x: &Value, index: &Value, axis: usize) -> Option<Constant> {
-    let index = wide(index.data.as_ref()?)?;
+    let index = index.data.as_ref()?.integers()?;
     let inner: usize = x.shape.get(axis + 1..)?.iter().product();
     let outer: usize = x.shape[..axis].iter().product();
     let len = x.shape[axis];
     let at: Vec<usize> = index
         .iter()
-        .map(|&i| usize::try_from(if i < 0 { i + len as i64 } else { i }).ok().filter(|&i| i < len))
+        .map(|&i| usize::try_from(if i < 0 { i + len as i128 } else { i }).ok().filter(|&i| i < len))
         .collect::<Option<_>>()?;
     let mut order = Vec::with_capacity(outer * at.len() * inner);
     for o in 0..outer {
@@ -228,14 +213,7 @@ fn gather(x: &Value, index: &Value, axis: usize) -> Option<Constant> {
             order.extend((0..inner).map(|k| (o * len + i) * inner + k));
         }
     }
-    Some(match x.data.as_ref()? {
-        Constant::F32(v) => Constant::F32(order.iter().map(|&i| v[i]).collect()),
-        Constant::I64(v) => Constant::I64(order.iter().map(|&i| v[i]).collect()),
-        Constant::I32(v) => Constant::I32(order.iter().map(|&i| v[i]).collect()),
-        Constant::I8(v) => Constant::I8(order.iter().map(|&i| v[i]).collect()),
-        Constant::U8(v) => Constant::U8(order.iter().map(|&i| v[i]).collect()),
-        Constant::Bool(v) => Constant::Bool(order.iter().map(|&i| v[i]).collect()),
-    })
+    Some(map_constant!(x.data.as_ref()?, v => order.iter().map(|&i| v[i]).collect()))
 }
 
 fn pad(x: &Value, begin: &[usize], value: f32, out: &[usize]) -> Option<Constant> {

@@ -15,6 +15,7 @@ mod fold_batch_norm;
 mod fold_by_running;
 mod fold_constants;
 mod fold_pads;
+mod fold_plain;
 mod fold_scales;
 mod fuse_activations;
 mod fuse_group_norm;

@@ -1,5 +1,5 @@
 //! Permutations of axes and of constant tensors, integer codes included.
-use crate::graph::{Constant, QuantCodes, Value};
+use crate::graph::{Constant, QuantCodes, Value, map_constant};
 
 pub(crate) fn is_identity(perm: &[usize]) -> bool {
     perm.iter().enumerate().all(|(axis, &from)| axis == from)
@@ -61,14 +61,7 @@ pub(crate) fn transpose_data<T: Copy>(data: &[T], shape: &[usize], perm: &[usize
 }
 
 pub(crate) fn transpose_constant(data: &Constant, shape: &[usize], perm: &[usize]) -> Constant {
-    match data {
-        Constant::F32(v) => Constant::F32(transpose_data(v, shape, perm)),
-        Constant::I64(v) => Constant::I64(transpose_data(v, shape, perm)),
-        Constant::I32(v) => Constant::I32(transpose_data(v, shape, perm)),
-        Constant::I8(v) => Constant::I8(transpose_data(v, shape, perm)),
-        Constant::U8(v) => Constant::U8(transpose_data(v, shape, perm)),
-        Constant::Bool(v) => Constant::Bool(transpose_data(v, shape, perm)),
-    }
+    map_constant!(data, v => transpose_data(v, shape, perm))
 }
 
 /// Shape of the scales of `codes` that belong to a tensor of `shape`.

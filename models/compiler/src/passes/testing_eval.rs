@@ -240,6 +240,7 @@ fn eval<'a>(op: &Op, read: impl Fn(usize) -> Option<Tensor<'a>>, shape: &[usize]
                             a
                         }
                     }
+                    other => panic!("no evaluator for {other:?}"),
                 };
                 clamped(y, *clamp)
             })

@@ -21,11 +21,12 @@ pub(super) enum Role {
 
 /// The operands that are data, not indices or weights.
 pub(super) fn data_inputs(node: &Node) -> impl Iterator<Item = ValueId> + '_ {
-    let count = match node.op {
-        Op::Binary { .. } | Op::Concat { .. } | Op::MatMul => node.inputs.len(),
-        _ => 1,
+    let slots = match node.op {
+        Op::Binary { .. } | Op::Concat { .. } | Op::MatMul | Op::Compare { .. } => 0..node.inputs.len(),
+        Op::Select => 1..node.inputs.len(),
+        _ => 0..1,
     };
-    node.inputs.iter().take(count).flatten().copied()
+    node.inputs.get(slots).unwrap_or_default().iter().flatten().copied()
 }
 
 /// Name of an operation for reports.
@@ -67,6 +68,8 @@ fn table(unary: &Unary) -> Option<Option<ActQuant>> {
         Unary::Tanh | Unary::Erf => Some(SIGNED_UNIT),
         Unary::Relu | Unary::LeakyRelu { .. } | Unary::Clip(_) | Unary::HardSwish | Unary::Elu { .. } => None,
         Unary::Gelu | Unary::Silu | Unary::Softplus | Unary::Neg | Unary::Abs => None,
+        Unary::Celu { .. } | Unary::Selu { .. } | Unary::Mish | Unary::Softsign => None,
+        Unary::Swish { .. } | Unary::GeluTanh => None,
         _ => return None,
     })
 }

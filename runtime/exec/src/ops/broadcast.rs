@@ -93,6 +93,15 @@ impl Broadcast {
         if self.inner().b == 0 { 1 } else { self.inner().len }
     }
 
+    /// Calls `f` with each run of both operands and of the output; `None` where one leaves its tensor.
+    pub(super) fn each<T, Y>(&self, a: &[T], b: &[T], out: &mut [Y], f: impl Fn(&[T], &[T], &mut [Y])) -> Option<()> {
+        let (a_len, b_len) = (self.a_len(), self.b_len());
+        for (run, y) in self.runs().zip(out.chunks_exact_mut(self.run_len().max(1))) {
+            f(a.get(run.a..run.a + a_len)?, b.get(run.b..run.b + b_len)?, y);
+        }
+        Some(())
+    }
+
     /// All runs, in the order of the output.
     pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
         let outer = || self.groups.iter().take(self.used).skip(1).rev();

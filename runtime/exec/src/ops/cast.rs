@@ -16,6 +16,7 @@ pub struct Cast<F>(PhantomData<F>);
 enum Value {
     Real(f32),
     Integer(i64),
+    Unsigned(u64),
 }
 
 fn load(dtype: DType, bytes: &[u8]) -> Option<Value> {
@@ -26,6 +27,9 @@ fn load(dtype: DType, bytes: &[u8]) -> Option<Value> {
         DType::I16 => Value::Integer(i16::from_le_bytes(bytes.try_into().ok()?).into()),
         DType::I32 => Value::Integer(i32::from_le_bytes(bytes.try_into().ok()?).into()),
         DType::I64 => Value::Integer(i64::from_le_bytes(bytes.try_into().ok()?)),
+        DType::U16 => Value::Integer(u16::from_le_bytes(bytes.try_into().ok()?).into()),
+        DType::U32 => Value::Integer(u32::from_le_bytes(bytes.try_into().ok()?).into()),
+        DType::U64 => Value::Unsigned(u64::from_le_bytes(bytes.try_into().ok()?)),
     })
 }
 
@@ -34,14 +38,20 @@ fn store(dtype: DType, value: Value) -> [u8; 8] {
     let wide: u64 = match (dtype, value) {
         (DType::F32, Value::Real(x)) => x.to_bits().into(),
         (DType::F32, Value::Integer(i)) => (i as f32).to_bits().into(),
+        (DType::F32, Value::Unsigned(i)) => (i as f32).to_bits().into(),
         (DType::Bool, Value::Real(x)) => u64::from(x != 0.0),
         (DType::Bool, Value::Integer(i)) => u64::from(i != 0),
+        (DType::Bool, Value::Unsigned(i)) => u64::from(i != 0),
         (_, Value::Integer(i)) => i as u64,
+        (_, Value::Unsigned(i)) => i,
         (DType::I8, Value::Real(x)) => x as i8 as u64,
         (DType::U8, Value::Real(x)) => x as u8 as u64,
         (DType::I16, Value::Real(x)) => x as i16 as u64,
         (DType::I32, Value::Real(x)) => x as i32 as u64,
         (DType::I64, Value::Real(x)) => x as i64 as u64,
+        (DType::U16, Value::Real(x)) => x as u16 as u64,
+        (DType::U32, Value::Real(x)) => x as u32 as u64,
+        (DType::U64, Value::Real(x)) => x as u64,
     };
     wide.to_le_bytes()
 }
@@ -81,6 +91,8 @@ mod tests {
         assert_eq!(cast(DType::I64, Value::Real(-2.9)), -2);
         assert_eq!(cast(DType::U8, Value::Real(300.0)), 255);
         assert_eq!(cast(DType::I64, Value::Integer(-1)), -1);
+        assert_eq!([cast(DType::U16, Value::Real(-3.0)), cast(DType::U32, Value::Real(5e9))], [0, u32::MAX as i64]);
+        assert_eq!(store(DType::F32, Value::Unsigned(u64::MAX)).get(..4), Some(&(u64::MAX as f32).to_le_bytes()[..]));
         assert_eq!(store(DType::I8, Value::Integer(200)).first(), Some(&200));
         assert_eq!(store(DType::Bool, Value::Real(f32::NAN)).first(), Some(&1));
         assert_eq!(store(DType::F32, Value::Integer(-3)).get(..4), Some(&(-3f32).to_le_bytes()[..]));

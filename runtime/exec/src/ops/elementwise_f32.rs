@@ -73,12 +73,6 @@ impl Op for Binary<F32> {
         let ((broadcast, p), bad) = (plan_binary(&ctx.step)?, ctx.step.bad());
         let mut views = ctx.views()?;
         let (a, b, out) = (views.input::<f32>(0)?, views.input::<f32>(1)?, views.output::<f32>(0)?);
-        let (a_len, b_len) = (broadcast.a_len(), broadcast.b_len());
-        for (run, y) in broadcast.runs().zip(out.chunks_exact_mut(broadcast.run_len())) {
-            let a = a.get(run.a..run.a + a_len).ok_or(bad)?;
-            let b = b.get(run.b..run.b + b_len).ok_or(bad)?;
-            isa.binary_f32(p.kind, a, b, p.lo, p.hi, y);
-        }
-        Ok(())
+        broadcast.each(a, b, out, |a, b, y| isa.binary_f32(p.kind, a, b, p.lo, p.hi, y)).ok_or(bad)
     }
 }

@@ -132,3 +132,19 @@ pub(super) fn rows(ctx: &StepCtx<'_>, tensor: &TensorView<'_>) -> Result<(usize,
     ctx.require(row > 0)?;
     Ok((tensor.elements / row.max(1), row))
 }
+
+/// An axis of a tensor: `[outer, n, inner]`.
+pub(super) struct AxisSpan {
+    pub outer: usize,
+    pub n: usize,
+    pub inner: usize,
+}
+
+/// What lies before, on and behind an axis, which has elements.
+pub(super) fn axis_span(ctx: &StepCtx<'_>, tensor: &TensorView<'_>, axis: u32) -> Result<AxisSpan, Error> {
+    let (before, from) = tensor.dims.split_at_checked(axis as usize).ok_or(ctx.bad())?;
+    let (&n, behind) = from.split_first().ok_or(ctx.bad())?;
+    ctx.require(n > 0)?;
+    let product = |dims: &[u32]| dims.iter().map(|&d| d as usize).product();
+    Ok(AxisSpan { outer: product(before), n: n as usize, inner: product(behind) })
+}

@@ -5,8 +5,10 @@
 
 mod a4;
 mod add;
+mod arg_reduce;
 mod broadcast;
 mod cast;
+mod compare;
 mod concat;
 mod conv_f32;
 mod conv_i8;
@@ -14,12 +16,14 @@ mod conv_low;
 mod conv_nd;
 mod conv_pair;
 mod conv_transpose;
+mod cum_sum;
 mod dense_f32;
 mod dense_i8;
 mod dense_low;
 mod dense_low_rank;
 mod dynamic;
 mod elementwise_f32;
+mod elementwise_int;
 mod expand;
 mod flip;
 mod gather;
@@ -44,20 +48,25 @@ mod reduce;
 mod resample;
 mod reshape;
 mod scatter;
+mod select;
 mod slice;
 mod softmax;
 mod table;
 mod top_k;
 mod transpose;
+mod trig;
 
 pub use a4::{DynamicQuantize4, UnpackA4};
 pub use add::Add;
+pub use arg_reduce::ArgReduce;
 pub use cast::Cast;
+pub use compare::Compare;
 pub use concat::Concat;
 pub use conv_i8::{Conv2d, DepthwiseConv2d};
 pub use conv_nd::ConvNd;
 pub use conv_pair::ConvPair;
 pub use conv_transpose::ConvTranspose2d;
+pub use cum_sum::CumSum;
 pub use dense_i8::Dense;
 pub use dense_low_rank::DenseLowRank;
 pub use dynamic::{DynamicQuantize, DynamicQuantizeLinear};
@@ -79,11 +88,13 @@ pub use reduce::Reduce;
 pub use resample::Resample;
 pub use reshape::Reshape;
 pub use scatter::Scatter;
+pub use select::Select;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use table::Table;
 pub use top_k::TopK;
 pub use transpose::Transpose;
+pub use trig::Trig;
 
 use selvedge_core::Error;
 use selvedge_core::params::{LayerArrays, NONE};
@@ -98,6 +109,8 @@ pub struct Any;
 pub struct F32;
 /// int8 activations, no weights.
 pub struct I8;
+/// Plain integers or booleans of the tensors' own type.
+pub struct Int;
 /// int8 activations, int8 weights.
 pub struct W8;
 
@@ -171,6 +184,17 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Lstm<F32>>(),
     OpEntry::of::<Gru<F32>>(),
     OpEntry::of::<Rnn<F32>>(),
+    OpEntry::of::<Unary<Int>>(),
+    OpEntry::of::<Binary<Int>>(),
+    OpEntry::of::<Reduce<Int>>(),
+    OpEntry::of::<Compare<F32>>(),
+    OpEntry::of::<Compare<Int>>(),
+    OpEntry::of::<Select<Any>>(),
+    OpEntry::of::<ArgReduce<F32>>(),
+    OpEntry::of::<ArgReduce<Int>>(),
+    OpEntry::of::<CumSum<F32>>(),
+    OpEntry::of::<CumSum<Int>>(),
+    OpEntry::of::<Trig<F32>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

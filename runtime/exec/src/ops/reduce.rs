@@ -1,14 +1,14 @@
-//! Reductions in f32 over any set of axes.
+//! Reductions over any set of axes.
 
 use core::marker::PhantomData;
 
 use selvedge_core::params::{self, reduce};
 use selvedge_core::shape::MAX_RANK;
 use selvedge_core::{DType, Error, Format, OpCode};
-use selvedge_kernels::{Isa, math::sqrt};
+use selvedge_kernels::{Isa, integer, math::sqrt};
 
-use super::F32;
-use super::index::{Walk, strides};
+use super::index::{Walk, by_integer, strides};
+use super::{F32, Int};
 use crate::{Op, RunCtx, StepCtx};
 
 /// Mean, sum, maximum, … over the axes whose bits are set.
@@ -36,7 +36,8 @@ impl Plan {
     fn of(ctx: &StepCtx<'_>) -> Result<Self, Error> {
         ctx.counts(1..=1, 1)?;
         ctx.flags(0)?;
-        let (x, y) = (ctx.input_of(0, DType::F32)?, ctx.output_of(0, DType::F32)?);
+        let (x, y) = (ctx.input(0)?, ctx.output(0)?);
+        ctx.require(x.dtype == y.dtype)?;
         let p: &params::Reduce = ctx.params()?;
         ctx.require(p.kind <= reduce::LAST && p.axes.checked_shr(x.dims.len() as u32) == Some(0))?;
         let mut plan = Plan { kind: p.kind, groups: [Group::default(); MAX_RANK], used: 0 };
@@ -90,6 +91,7 @@ impl Op for Reduce<F32> {
     const FORMAT: Format = Format::F32;
 
     fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
+        ctx.input_of(0, DType::F32)?;
         Plan::of(ctx).map(drop)
     }
 
@@ -106,6 +108,36 @@ impl Op for Reduce<F32> {
             *y = lanes(plan.kind, plan.walk(true).map(at)).ok_or(bad)?;
         }
         Ok(())
+    }
+}
+
+impl Op for Reduce<Int> {
+    const CODE: OpCode = OpCode::Reduce;
+    const FORMAT: Format = Format::Int;
+
+    fn validate(ctx: &StepCtx<'_>) -> Result<(), Error> {
+        let plan = Plan::of(ctx)?;
+        let boolean = ctx.input(0)?.dtype == DType::Bool;
+        ctx.require(ctx.input(0)?.dtype != DType::F32 && integer::has_reduction(plan.kind))?;
+        ctx.require(!boolean || matches!(plan.kind, reduce::MAX | reduce::MIN))
+    }
+
+    fn run<I: Isa>(ctx: &mut RunCtx<'_>, _isa: I) -> Result<(), Error> {
+        let (plan, bad, dtype) = (Plan::of(&ctx.step)?, ctx.step.bad(), ctx.step.output(0)?.dtype);
+        let mut views = ctx.views()?;
+        by_integer!(
+            dtype,
+            T => {
+                let (x, out) = (views.input::<T>(0)?, views.output::<T>(0)?);
+                for (y, start) in out.iter_mut().zip(plan.walk(false)) {
+                    // All offsets lie in the tensor: the strides are its own.
+                    let at = |offset: isize| usize::try_from(start + offset).ok().and_then(|i| x.get(i)).copied();
+                    *y = integer::reduce(plan.kind, plan.walk(true).filter_map(at));
+                }
+                Ok(())
+            },
+            Err(bad)
+        )
     }
 }
 

@@ -316,6 +316,56 @@ fn elementwise() -> Vec<(&'static str, Program)> {
     ]
 }
 
+fn plain_integers() -> Vec<(&'static str, Program)> {
+    use {DType::*, Format::Int};
+    let unary = |t, kind| {
+        let args = Unary { kind, alpha: 0.0, beta: 0.0 };
+        single((Op::Unary, Int), &[(t, &[7])], &[(t, &[7])], |_| (params(args), 0))
+    };
+    let binary = |t, kind, a: &[u32], b: &[u32], y: &[u32]| {
+        let args = Binary { kind, lo: 0.0, hi: 0.0 };
+        single((Op::Binary, Int), &[(t, a), (t, b)], &[(t, y)], |_| (params(args), 0))
+    };
+    let reduce = |t, kind, axes, y: &[u32]| {
+        single((Op::Reduce, Int), &[(t, &[2, 3, 2])], &[(t, y)], |_| (params(Reduce { kind, axes }), 0))
+    };
+    let compare = |t, f| {
+        let args = params(Compare { kind: compare::LESS });
+        single((Op::Compare, f), &[(t, &[2, 3]), (t, &[3])], &[(Bool, &[2, 3])], |_| (args, 0))
+    };
+    let arg = |t, f| {
+        let args = params(ArgReduce { axis: 1, flags: 3 });
+        single((Op::ArgReduce, f), &[(t, &[2, 3, 2])], &[(I64, &[2, 1, 2])], |_| (args, 0))
+    };
+    let sums = |t, f| {
+        let args = params(CumSum { axis: 1, flags: 2 });
+        single((Op::CumSum, f), &[(t, &[2, 3])], &[(t, &[2, 3])], |_| (args, 0))
+    };
+    let trig = Unary { kind: unary::COS, alpha: 0.0, beta: 0.0 };
+    vec![
+        ("negated i16", unary(I16, unary::NEG)),
+        ("negated i64 in place", in_place(unary(I64, unary::NEG), 0)),
+        ("not", unary(Bool, unary::LOGICAL_NOT)),
+        ("quotients of u8", binary(U8, binary::DIV, &[2, 3], &[2, 1], &[2, 3])),
+        ("u64 shifted", binary(U64, binary::SHIFT_LEFT, &[3], &[2, 3], &[2, 3])),
+        ("remainders of u16", binary(U16, binary::MOD, &[6], &[6], &[6])),
+        ("and", binary(Bool, binary::AND, &[6], &[], &[6])),
+        ("sums of i8", reduce(I8, reduce::SUM, 0b101, &[3])),
+        ("maxima of u32", reduce(U32, reduce::MAX, 0b10, &[2, 1, 2])),
+        ("less, f32", compare(F32, Format::F32)),
+        ("less, i8", compare(I8, Int)),
+        ("select", {
+            let operands: &[(DType, &[u32])] = &[(Bool, &[2, 1]), (I64, &[3]), (I64, &[2, 3])];
+            single((Op::Select, Format::Any), operands, &[(I64, &[2, 3])], |_| (vec![], 0))
+        }),
+        ("arg max, f32", arg(F32, Format::F32)),
+        ("arg max, u8", arg(U8, Int)),
+        ("running sums, f32", sums(F32, Format::F32)),
+        ("running sums, i32", sums(I32, Int)),
+        ("cosine", single((Op::Trig, Format::F32), &[(F32, &[5])], &[(F32, &[5])], |_| (params(trig), 0))),
+    ]
+}
+
 fn grids() -> Vec<(&'static str, Program)> {
     use DType::*;
     let grid = || (params(selvedge_core::params::Quantize { scale: 0.5, zero_point: -3 }), 0);
@@ -392,8 +442,18 @@ fn moves() -> Vec<(&'static str, Program)> {
 
 /// All programs, with names for messages.
 pub fn all() -> Vec<(&'static str, Program)> {
-    [layers(), layers_f32(), pools(), elementwise(), grids(), moves(), super::zoo_low::all(), super::zoo_indexed::all()]
-        .concat()
+    [
+        layers(),
+        layers_f32(),
+        pools(),
+        elementwise(),
+        plain_integers(),
+        grids(),
+        moves(),
+        super::zoo_low::all(),
+        super::zoo_indexed::all(),
+    ]
+    .concat()
 }
 
 /// Bytes for every input: small numbers of its type, zero for indices.

@@ -4,17 +4,23 @@
 //! no branch that depends on data (but [`pow`]), so loops over them vectorize. Each doc line gives
 //! the greatest error against the exact value, as the tests measure it.
 
+mod activation;
 mod erf;
 mod exp;
 mod log;
+mod remainder;
 mod round;
 #[cfg(test)]
 mod tests;
+mod trig;
 
+pub use activation::{celu, gelu_tanh, mish, selu, shrink, softsign, swish, thresholded_relu};
 pub use erf::{erf, gelu};
 pub use exp::{elu, exp, expm1_negative, sigmoid, silu, tanh};
 pub use log::{log, pow, softplus};
+pub use remainder::{floor_mod, fmod};
 pub use round::{ceil, floor, round_ties_even};
+pub use trig::trig;
 
 use crate::f32_rules::clamp;
 

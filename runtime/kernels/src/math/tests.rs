@@ -152,3 +152,56 @@ fn special_values() {
     assert_eq!([gelu(inf), silu(inf)], [inf, inf]);
     assert!(gelu(-inf).is_nan() && silu(-inf).is_nan() && hard_swish(-inf).is_nan());
 }
+
+/// Bounds of libm's functions: what is measured here, rounded up.
+#[test]
+fn trigonometric_functions_are_within_their_bounds() {
+    use selvedge_core::params::unary;
+    type Exact = fn(f64) -> f64;
+    let functions: [(u32, (f32, f32), Exact); 11] = [
+        (unary::SIN, (-50.0, 50.0), f64::sin),
+        (unary::COS, (-50.0, 50.0), f64::cos),
+        (unary::TAN, (-50.0, 50.0), f64::tan),
+        (unary::ASIN, (-1.0, 1.0), f64::asin),
+        (unary::ACOS, (-1.0, 1.0), f64::acos),
+        (unary::ATAN, (-50.0, 50.0), f64::atan),
+        (unary::SINH, (-90.0, 90.0), f64::sinh),
+        (unary::COSH, (-90.0, 90.0), f64::cosh),
+        (unary::ASINH, (-50.0, 50.0), |x| (x.abs() + (x * x + 1.0).sqrt()).ln().copysign(x)),
+        (unary::ACOSH, (1.0, 50.0), |x| (x + ((x - 1.0) * (x + 1.0)).sqrt()).ln()),
+        (unary::ATANH, (-1.0, 1.0), |x| (2.0 * x / (1.0 - x)).ln_1p() / 2.0),
+    ];
+    for (kind, (lo, hi), exact) in functions {
+        let fine = (0..=100_000).map(|i| lo + (hi - lo) * (i as f32 / 100_000.0));
+        for x in fine.filter(|x| x.abs() > 1e-3) {
+            let (y, wanted) = (trig(kind, x), exact(x as f64));
+            // Near zeros of the function the exact one above loses digits, not ours.
+            let near = (y as f64 - wanted).abs() <= 1e-9;
+            assert!(near || ulps(y, wanted) <= 3.0, "{kind} of {x:e}: {y:e}, exact {wanted:e}");
+        }
+        assert!(trig(kind, f32::NAN).is_nan(), "{kind}");
+    }
+    assert_eq!(trig(unary::LAST_TRIG + 1, 1.0).to_bits(), crate::f32_rules::NAN.to_bits());
+}
+
+/// Oracle: ONNX's formulas in f64.
+#[test]
+fn activations_are_near_the_exact_ones() {
+    let plus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
+    for x in (-40_000..=40_000).map(|i| i as f32 / 2_000.0) {
+        let d = x as f64;
+        let near = |y: f32, exact: f64| {
+            assert!((y as f64 - exact).abs() <= 4e-7 * (1.0 + exact.abs()), "{x}: {y} is not {exact}");
+        };
+        near(celu(x, 2.0), d.max(0.0) + (2.0 * ((d / 2.0).exp() - 1.0)).min(0.0));
+        near(selu(x, 1.5, 2.0), 2.0 * if d > 0.0 { d } else { 1.5 * (d.exp() - 1.0) });
+        near(mish(x), d * plus(d).tanh());
+        near(softsign(x), d / (1.0 + d.abs()));
+        near(swish(x, 1.7), d / (1.0 + (-1.7f32 as f64 * d).exp()));
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (d + 0.044715 * d * d * d);
+        near(gelu_tanh(x), 0.5 * d * (1.0 + inner.tanh()));
+    }
+    assert_eq!([1.0, 1.5, -3.0].map(|x| thresholded_relu(x, 1.0)), [0.0, 1.5, 0.0]);
+    assert_eq!([-2.0, -1.0, 0.5, 2.0].map(|x| shrink(x, 1.5, 0.5)), [-1.5, 0.0, 0.0, 1.5]);
+    assert_eq!([floor_mod(-4.5, 2.0), floor_mod(4.5, -2.0), fmod(-4.5, 2.0), fmod(4.5, -2.0)], [1.5, -1.5, -0.5, 0.5]);
+}

@@ -16,6 +16,8 @@ pub fn binary(kind: u32, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f32]
         binary::POW if matches!(b, &[2.0]) => map(a, b, lo, hi, out, |a, _| a * a),
         binary::POW => map(a, b, lo, hi, out, math::pow),
         binary::PRELU => map(a, b, lo, hi, out, math::leaky_relu),
+        binary::MOD => map(a, b, lo, hi, out, math::floor_mod),
+        binary::FMOD => map(a, b, lo, hi, out, math::fmod),
         _ => out.fill(NAN),
     }
 }

@@ -70,6 +70,14 @@ fn dispatch(kind: u32, alpha: f32, beta: f32, map: impl Map) {
             let zero_point = zero_point(beta);
             map.each(|x| fake_quant(x, alpha, zero_point));
         }
+        unary::CELU => map.each(|x| math::celu(x, alpha)),
+        unary::SELU => map.each(|x| math::selu(x, alpha, beta)),
+        unary::MISH => map.each(math::mish),
+        unary::SOFTSIGN => map.each(math::softsign),
+        unary::THRESHOLDED_RELU => map.each(|x| math::thresholded_relu(x, alpha)),
+        unary::SHRINK => map.each(|x| math::shrink(x, alpha, beta)),
+        unary::SWISH => map.each(|x| math::swish(x, alpha)),
+        unary::GELU_TANH => map.each(math::gelu_tanh),
         _ => map.each(|_| NAN),
     }
 }

@@ -15,6 +15,8 @@ pub fn apply(kind: u32, a: f32, b: f32) -> f32 {
         binary::MIN => min(a, b),
         binary::POW => math::pow(a, b),
         binary::PRELU => math::leaky_relu(a, b),
+        binary::MOD => math::floor_mod(a, b),
+        binary::FMOD => math::fmod(a, b),
         _ => NAN,
     }
 }

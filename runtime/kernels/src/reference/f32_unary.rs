@@ -30,6 +30,14 @@ pub fn apply(kind: u32, alpha: f32, beta: f32, x: f32) -> f32 {
         unary::ROUND => math::round_ties_even(x),
         unary::SIGN => math::sign(x),
         unary::FAKE_QUANT => fake_quant(x, alpha, zero_point(beta)),
+        unary::CELU => math::celu(x, alpha),
+        unary::SELU => math::selu(x, alpha, beta),
+        unary::MISH => math::mish(x),
+        unary::SOFTSIGN => math::softsign(x),
+        unary::THRESHOLDED_RELU => math::thresholded_relu(x, alpha),
+        unary::SHRINK => math::shrink(x, alpha, beta),
+        unary::SWISH => math::swish(x, alpha),
+        unary::GELU_TANH => math::gelu_tanh(x),
         _ => NAN,
     })
 }

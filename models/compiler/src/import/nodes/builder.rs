@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::NodeProto;
 
-use crate::graph::{Constant, DType, Graph, Node, Op, Value, ValueId};
+use crate::graph::{Binary, Constant, DType, Graph, Node, Op, Reduce, Unary, Value, ValueId};
 use crate::import::Limits;
 use crate::import::attrs::node_name;
 use crate::import::error::{ImportError, NodeResult, Result, bad, refuse};
@@ -56,10 +56,12 @@ impl<'a> Builder<'a> {
         self.lost.extend(node.output.iter().filter(|o| !o.is_empty()).cloned());
     }
 
-    /// Creates the values `node` defines. False where a shape is still open.
-    pub(crate) fn declare(&mut self, node: &NodeProto) -> NodeResult<bool> {
+    /// Creates the values `node` defines, of the shapes in `own`, else of those that tract found. False where a
+    /// shape is still open.
+    pub(crate) fn declare(&mut self, node: &NodeProto, own: &[(String, Fact)]) -> NodeResult<bool> {
         for o in node.output.iter().filter(|o| !o.is_empty()) {
-            let Some(Fact { dtype, shape }) = self.twin.fact(o) else { return Ok(false) };
+            let known = own.iter().find(|(name, _)| name == o).map(|(_, fact)| fact.clone());
+            let Some(Fact { dtype, shape }) = known.or_else(|| self.twin.fact(o)) else { return Ok(false) };
             self.check_size(o, &shape)?;
             let mut value = Value::new(o, dtype, shape);
             value.quant = self.model.quant.get(o).copied();
@@ -69,16 +71,9 @@ impl<'a> Builder<'a> {
         Ok(true)
     }
 
-    /// Creates the values `node` defines from facts that the importer found itself.
-    pub(crate) fn declare_as(&mut self, facts: &[(String, Fact)]) -> Result<()> {
-        for (o, Fact { dtype, shape }) in facts {
-            self.check_size(o, shape)?;
-            let mut value = Value::new(o, *dtype, shape.clone());
-            value.quant = self.model.quant.get(o).copied();
-            let id = self.graph.add_value(value);
-            self.ids.insert(o.clone(), id);
-        }
-        Ok(())
+    /// Whether tract found the shape of a value.
+    pub(crate) fn inferred(&self, value: &str) -> bool {
+        self.twin.fact(value).is_some()
     }
 
     /// Outputs of the model's nodes that turned out to be constants.
@@ -149,9 +144,10 @@ impl<'a> Builder<'a> {
     pub(crate) fn ints(&mut self, node: &NodeProto, i: usize) -> NodeResult<Option<Vec<i64>>> {
         let Some(id) = self.input(node, i)? else { return Ok(None) };
         match &self.value(id).data {
-            Some(Constant::I64(v)) => Ok(Some(v.clone())),
-            Some(Constant::I32(v)) => Ok(Some(v.iter().map(|&x| x.into()).collect())),
-            Some(other) => bad(format!("input {i} has type {:?}, expected integers", other.dtype())),
+            Some(data) => match data.integers() {
+                Some(v) => Ok(Some(v.iter().map(|&x| x as i64).collect())),
+                None => bad(format!("input {i} has type {:?}, expected integers", data.dtype())),
+            },
             None => refuse(
                 format!("its input `{}` is computed at run time", self.value(id).name),
                 "fix the input shapes with --shape, or simplify the model so that it becomes a constant",
@@ -164,11 +160,10 @@ impl<'a> Builder<'a> {
         let Some(id) = self.input(node, i)? else { return Ok(None) };
         match (&self.value(id).data, self.value(id).elements()) {
             (Some(Constant::F32(v)), 1) => Ok(Some(v[0])),
-            (Some(Constant::I32(v)), 1) => Ok(Some(v[0] as f32)),
-            (Some(Constant::I64(v)), 1) => Ok(Some(v[0] as f32)),
-            (Some(Constant::I8(v)), 1) => Ok(Some(v[0].into())),
-            (Some(Constant::U8(v)), 1) => Ok(Some(v[0].into())),
-            (Some(Constant::Bool(v)), 1) => Ok(Some(v[0].into())),
+            (Some(data), 1) => match data.integers() {
+                Some(v) => Ok(Some(v[0] as f32)),
+                None => bad(format!("input {i} is no number")),
+            },
             (None, _) => {
                 refuse(format!("its input `{}` is computed at run time", self.value(id).name), "make it a constant")
             }
@@ -241,10 +236,10 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let dtype = self.value(node.outputs[0]).dtype;
-        if dtype != DType::F32 && matches!(node.op, Op::Unary(_) | Op::Binary { .. } | Op::Reduce { .. }) {
+        if dtype != DType::F32 && !has_integer_form(&node.op) {
             return refuse(
-                format!("arithmetic on {dtype:?} tensors that are not constant"),
-                "compute in f32, or fix the input shapes so that it becomes a constant",
+                format!("arithmetic on {dtype:?} tensors that has no integer form"),
+                "cast to float in front",
             );
         }
         self.graph.nodes.push(node);
@@ -332,5 +327,15 @@ impl<'a> Builder<'a> {
             outputs: vec![out],
         });
         Ok(out)
+    }
+}
+
+/// Whether integers and booleans have the operation, if it is arithmetic at all.
+fn has_integer_form(op: &Op) -> bool {
+    match op {
+        Op::Unary(f) => matches!(f, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Not),
+        Op::Binary { kind, clamp } => *kind != Binary::PRelu && clamp.is_none(),
+        Op::Reduce { kind, .. } => *kind != Reduce::L2,
+        _ => true,
     }
 }

@@ -9,19 +9,21 @@ use crate::import::error::{NodeResult, bad, refuse};
 /// Maps `node` if it is elementwise.
 pub(super) fn map(b: &mut Builder, node: &NodeProto) -> NodeResult<bool> {
     if let Some(kind) = unary(node)? {
-        let x = b.required(node, 0)?;
-        let y = b.output(node, 0)?;
+        let (x, y) = (b.required(node, 0)?, b.output(node, 0)?);
+        if kind == Unary::Relu && b.value(x).dtype != DType::F32 {
+            return clamped_int(b, node, x, [Some(0), None], y).map(|()| true);
+        }
         b.emit(node, Op::Unary(kind), vec![Some(x)], y)?;
         return Ok(true);
     }
-    if let Some(kind) = binary(&node.op_type) {
+    if let Some(kind) = binary(node)? {
         chain(b, node, kind)?;
         return Ok(true);
     }
     match node.op_type.as_str() {
+        "Mean" => mean(b, node)?,
+        "Pow" => pow(b, node)?,
         "Clip" => clip(b, node)?,
-        "Gelu" => gelu(b, node)?,
-        "Cast" => cast(b, node)?,
         _ => return Ok(false),
     }
     Ok(true)
@@ -50,22 +52,55 @@ fn unary(node: &NodeProto) -> NodeResult<Option<Unary>> {
         "Ceil" => Unary::Ceil,
         "Round" => Unary::Round,
         "Sign" => Unary::Sign,
+        "Selu" => Unary::Selu {
+            alpha: attrs::float(node, "alpha", 1.673_263_2)?,
+            gamma: attrs::float(node, "gamma", 1.050_701)?,
+        },
+        "Celu" => match attrs::float(node, "alpha", 1.0)? {
+            alpha if alpha > 0.0 => Unary::Celu { alpha },
+            alpha => return refuse(format!("alpha is {alpha}"), "use an alpha above 0"),
+        },
+        "Mish" => Unary::Mish,
+        "Softsign" => Unary::Softsign,
+        "ThresholdedRelu" => Unary::ThresholdedRelu { alpha: attrs::float(node, "alpha", 1.0)? },
+        "Shrink" => Unary::Shrink { lambda: attrs::float(node, "lambd", 0.5)?, bias: attrs::float(node, "bias", 0.0)? },
+        "Swish" => match attrs::float(node, "alpha", 1.0)? {
+            1.0 => Unary::Silu,
+            alpha => Unary::Swish { alpha },
+        },
+        "Gelu" => match attrs::string(node, "approximate", "none")?.as_str() {
+            "none" => Unary::Gelu,
+            "tanh" => Unary::GeluTanh,
+            other => return bad(format!("approximate `{other}` is not defined")),
+        },
+        "Sin" => Unary::Sin,
+        "Cos" => Unary::Cos,
+        "Tan" => Unary::Tan,
+        "Asin" => Unary::Asin,
+        "Acos" => Unary::Acos,
+        "Atan" => Unary::Atan,
+        "Sinh" => Unary::Sinh,
+        "Cosh" => Unary::Cosh,
+        "Asinh" => Unary::Asinh,
+        "Acosh" => Unary::Acosh,
+        "Atanh" => Unary::Atanh,
         _ => return Ok(None),
     }))
 }
 
-fn binary(op: &str) -> Option<Binary> {
-    Some(match op {
+fn binary(node: &NodeProto) -> NodeResult<Option<Binary>> {
+    Ok(Some(match node.op_type.as_str() {
         "Add" | "Sum" => Binary::Add,
         "Sub" => Binary::Sub,
         "Mul" => Binary::Mul,
         "Div" => Binary::Div,
         "Max" => Binary::Max,
         "Min" => Binary::Min,
-        "Pow" => Binary::Pow,
         "PRelu" => Binary::PRelu,
-        _ => return None,
-    })
+        "Mod" if attrs::flag(node, "fmod", false)? => Binary::Fmod,
+        "Mod" => Binary::Mod,
+        _ => return Ok(None),
+    }))
 }
 
 /// Shape of two values broadcast against each other.
@@ -83,7 +118,7 @@ pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// A chain of binary nodes for operators of any number of inputs.
-fn chain(b: &mut Builder, node: &NodeProto, kind: Binary) -> NodeResult<()> {
+pub(super) fn chain(b: &mut Builder, node: &NodeProto, kind: Binary) -> NodeResult<()> {
     let y = b.output(node, 0)?;
     let mut left = b.required(node, 0)?;
     if node.input.len() == 1 {
@@ -92,9 +127,6 @@ fn chain(b: &mut Builder, node: &NodeProto, kind: Binary) -> NodeResult<()> {
     }
     for i in 1..node.input.len() {
         let right = b.required(node, i)?;
-        if kind == Binary::Pow && b.value(right).dtype != b.value(left).dtype {
-            return pow(b, node);
-        }
         if b.value(left).dtype != b.value(right).dtype {
             return refuse(
                 format!("operands of types {:?} and {:?}", b.value(left).dtype, b.value(right).dtype),
@@ -113,35 +145,57 @@ fn chain(b: &mut Builder, node: &NodeProto, kind: Binary) -> NodeResult<()> {
     Ok(())
 }
 
-/// Pow with an exponent of another type, which must be constant.
+fn mean(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+    let y = b.output(node, 0)?;
+    let mut sum = b.required(node, 0)?;
+    if node.input.len() == 1 {
+        b.alias(node, sum);
+        return Ok(());
+    }
+    for i in 1..node.input.len() {
+        let next = b.required(node, i)?;
+        sum = b.binary(node, Binary::Add, sum, next, None)?;
+    }
+    let count = b.number(node, node.input.len() as f32);
+    b.binary(node, Binary::Div, sum, count, Some(y)).map(drop)
+}
+
+/// The output has the type of the base; with an exponent of another type the power is one of real numbers.
 fn pow(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let (x, e) = (b.required(node, 0)?, b.required(node, 1)?);
-    let (y, shape) = (b.output(node, 0)?, b.shape(e));
-    let data: Vec<f32> = match &b.value(e).data {
-        Some(Constant::F32(v)) => v.clone(),
-        Some(Constant::I64(v)) => v.iter().map(|&x| x as f32).collect(),
-        Some(Constant::I32(v)) => v.iter().map(|&x| x as f32).collect(),
-        _ => return refuse("a computed exponent of another type", "cast the exponent to f32"),
-    };
-    let e = b.constant("exponent", shape, Constant::F32(data));
-    b.emit(node, Op::Binary { kind: Binary::Pow, clamp: None }, vec![Some(x), Some(e)], y)
+    let (x, e, y) = (b.required(node, 0)?, b.required(node, 1)?, b.output(node, 0)?);
+    if b.value(x).dtype == b.value(e).dtype {
+        return chain(b, node, Binary::Pow);
+    }
+    let (x, e) = (b.cast(node, x, DType::F32)?, b.cast(node, e, DType::F32)?);
+    if b.value(y).dtype == DType::F32 {
+        return b.binary(node, Binary::Pow, x, e, Some(y)).map(drop);
+    }
+    let power = b.binary(node, Binary::Pow, x, e, None)?;
+    b.emit(node, Op::Cast, vec![Some(power)], y)
 }
 
 fn clip(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let x = b.required(node, 0)?;
     let y = b.output(node, 0)?;
+    let bounds = if b.opset >= 11 { [b.input(node, 1)?, b.input(node, 2)?] } else { [None, None] };
+    if bounds.iter().flatten().any(|id| !b.value(*id).is_constant()) {
+        return computed_clip(b, node, bounds);
+    }
     if b.value(x).dtype != DType::F32 {
-        return refuse(format!("Clip of {:?}", b.value(x).dtype), "clip in f32, before quantizing");
+        let mut limits = [None, None];
+        for (limit, bound) in limits.iter_mut().zip(bounds) {
+            let Some(bound) = bound else { continue };
+            match b.value(bound).data.as_ref().and_then(Constant::integers).as_deref() {
+                Some(&[one]) => *limit = Some(one),
+                _ => return bad("a bound is no single integer"),
+            }
+        }
+        return clamped_int(b, node, x, limits, y);
     }
     let (mut lo, mut hi) = (attrs::float(node, "min", f32::NEG_INFINITY)?, attrs::float(node, "max", f32::INFINITY)?);
     if b.opset >= 11 {
-        (lo, hi) = (f32::NEG_INFINITY, f32::INFINITY);
-        let bounds = [b.input(node, 1)?, b.input(node, 2)?];
-        if bounds.iter().flatten().any(|id| !b.value(*id).is_constant()) {
-            return computed_clip(b, node, bounds);
-        }
-        lo = b.scalar(node, 1)?.unwrap_or(lo);
-        hi = b.scalar(node, 2)?.unwrap_or(hi);
+        lo = b.scalar(node, 1)?.unwrap_or(f32::NEG_INFINITY);
+        hi = b.scalar(node, 2)?.unwrap_or(f32::INFINITY);
     }
     if lo.is_nan() || hi.is_nan() {
         return bad("a bound is NaN");
@@ -151,9 +205,30 @@ fn clip(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     b.emit(node, Op::Unary(Unary::Clip(Clamp { lo, hi })), vec![Some(x)], y)
 }
 
+/// Integers at least and at most these: Max, then Min.
+fn clamped_int(
+    b: &mut Builder,
+    node: &NodeProto,
+    mut x: ValueId,
+    limits: [Option<i128>; 2],
+    y: ValueId,
+) -> NodeResult<()> {
+    let dtype = b.value(x).dtype;
+    for (kind, limit) in [Binary::Max, Binary::Min].into_iter().zip(limits) {
+        let Some(limit) = limit else { continue };
+        let limit = b.constant("bound", vec![], Constant::from_integers(&[limit], dtype));
+        x = b.binary(node, kind, x, limit, None)?;
+    }
+    b.emit(node, Op::Reshape, vec![Some(x)], y)
+}
+
 /// Clip with bounds that are computed: Max, then Min.
-fn computed_clip(b: &mut Builder, node: &NodeProto, bounds: [Option<ValueId>; 2]) -> NodeResult<()> {
+fn computed_clip(b: &mut Builder, node: &NodeProto, mut bounds: [Option<ValueId>; 2]) -> NodeResult<()> {
     let (mut x, y) = (b.required(node, 0)?, b.output(node, 0)?);
+    // A bound may be given as a list of one.
+    for bound in bounds.iter_mut().flatten() {
+        *bound = b.reshape(node, *bound, vec![])?;
+    }
     let last = if bounds[1].is_some() { Binary::Min } else { Binary::Max };
     for (kind, bound) in [Binary::Max, Binary::Min].into_iter().zip(bounds) {
         let Some(bound) = bound else { continue };
@@ -162,46 +237,4 @@ fn computed_clip(b: &mut Builder, node: &NodeProto, bounds: [Option<ValueId>; 2]
         x = out;
     }
     Ok(())
-}
-
-/// The exact form is an operator; the tanh form is spelled out.
-fn gelu(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let x = b.required(node, 0)?;
-    let y = b.output(node, 0)?;
-    match attrs::string(node, "approximate", "none")?.as_str() {
-        "none" => return b.emit(node, Op::Unary(Unary::Gelu), vec![Some(x)], y),
-        "tanh" => {}
-        other => return bad(format!("approximate `{other}` is not defined")),
-    }
-    let shape = b.shape(x);
-    let step = |b: &mut Builder, kind, left, right: Result<_, f32>, last: bool| {
-        let right = match right {
-            Ok(id) => id,
-            Err(c) => b.constant("gelu", vec![], Constant::F32(vec![c])),
-        };
-        let out = if last { y } else { b.temp("gelu", DType::F32, shape.clone())? };
-        b.emit(node, Op::Binary { kind, clamp: None }, vec![Some(left), Some(right)], out)?;
-        NodeResult::Ok(out)
-    };
-    let square = step(b, Binary::Mul, x, Ok(x), false)?;
-    let cube = step(b, Binary::Mul, square, Ok(x), false)?;
-    let cube = step(b, Binary::Mul, cube, Err(0.044715), false)?;
-    let sum = step(b, Binary::Add, cube, Ok(x), false)?;
-    let inner = step(b, Binary::Mul, sum, Err((2.0 / std::f32::consts::PI).sqrt()), false)?;
-    let tanh = b.temp("gelu", DType::F32, b.shape(x))?;
-    b.emit(node, Op::Unary(Unary::Tanh), vec![Some(inner)], tanh)?;
-    let one = step(b, Binary::Add, tanh, Err(1.0), false)?;
-    let half = step(b, Binary::Mul, x, Err(0.5), false)?;
-    step(b, Binary::Mul, half, Ok(one), true)?;
-    Ok(())
-}
-
-fn cast(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let x = b.required(node, 0)?;
-    let y = b.output(node, 0)?;
-    if b.value(x).dtype == b.value(y).dtype {
-        b.alias(node, x);
-        return Ok(());
-    }
-    b.emit(node, Op::Cast, vec![Some(x)], y)
 }

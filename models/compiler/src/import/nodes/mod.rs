@@ -1,16 +1,18 @@
 //! ONNX nodes to operators of the graph, one file per family.
 mod affine_grid;
 mod builder;
-mod choose;
+mod casts;
 mod conv;
 mod einsum;
 mod elementwise;
 mod gather;
 mod group_norm;
 mod indexed;
+mod logic;
 mod matmul;
 mod movement;
 mod norm;
+mod normalize;
 pub(crate) mod own_shapes;
 mod pad;
 mod pool;
@@ -20,6 +22,9 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod resize_taps;
+mod scan;
+mod softmax;
+mod steps;
 mod window;
 
 use std::collections::HashMap;
@@ -39,12 +44,28 @@ use crate::graph::{Graph, Op};
 /// Standard operators, the quantized ones included.
 const STANDARD: &[&str] = &[
     "Abs",
+    "Acos",
+    "Acosh",
     "Add",
     "AffineGrid",
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
     "AveragePool",
     "BatchNormalization",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
     "Cast",
+    "CastLike",
     "Ceil",
+    "Celu",
     "CenterCropPad",
     "Clip",
     "Col2Im",
@@ -55,6 +76,9 @@ const STANDARD: &[&str] = &[
     "Conv",
     "ConvInteger",
     "ConvTranspose",
+    "Cos",
+    "Cosh",
+    "CumSum",
     "DepthToSpace",
     "DequantizeLinear",
     "Div",
@@ -69,6 +93,7 @@ const STANDARD: &[&str] = &[
     "EyeLike",
     "Flatten",
     "Floor",
+    "GRU",
     "Gather",
     "GatherElements",
     "GatherND",
@@ -77,35 +102,54 @@ const STANDARD: &[&str] = &[
     "GlobalAveragePool",
     "GlobalLpPool",
     "GlobalMaxPool",
-    "GRU",
+    "Greater",
+    "GreaterOrEqual",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
+    "Hardmax",
     "Identity",
-    "LSTM",
     "InstanceNormalization",
+    "IsInf",
+    "IsNaN",
+    "LRN",
+    "LSTM",
     "LayerNormalization",
     "LeakyRelu",
+    "Less",
+    "LessOrEqual",
     "Log",
+    "LogSoftmax",
+    "LpNormalization",
     "LpPool",
     "MatMul",
     "MatMulInteger",
     "Max",
     "MaxPool",
     "MaxUnpool",
+    "Mean",
+    "MeanVarianceNormalization",
     "Min",
+    "Mish",
+    "Mod",
     "Mul",
     "Neg",
+    "Not",
+    "Or",
     "PRelu",
     "Pad",
     "Pow",
     "QLinearConv",
     "QLinearMatMul",
     "QuantizeLinear",
+    "RMSNormalization",
     "RNN",
     "Range",
     "Reciprocal",
+    "ReduceL1",
     "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
     "ReduceMax",
     "ReduceMean",
     "ReduceMin",
@@ -120,20 +164,28 @@ const STANDARD: &[&str] = &[
     "Scatter",
     "ScatterElements",
     "ScatterND",
+    "Selu",
     "Shape",
+    "Shrink",
     "Sigmoid",
     "Sign",
+    "Sin",
+    "Sinh",
     "Size",
     "Slice",
     "Softmax",
     "Softplus",
+    "Softsign",
     "SpaceToDepth",
     "Split",
     "Sqrt",
     "Squeeze",
     "Sub",
     "Sum",
+    "Swish",
+    "Tan",
     "Tanh",
+    "ThresholdedRelu",
     "Tile",
     "TopK",
     "Transpose",
@@ -141,6 +193,7 @@ const STANDARD: &[&str] = &[
     "Unsqueeze",
     "Upsample",
     "Where",
+    "Xor",
 ];
 
 /// Operators of the domain `com.microsoft`.
@@ -194,7 +247,7 @@ fn precheck(node: &NodeProto) -> NodeResult<()> {
                 return refuse(format!("a cast to {name}"), "cast to f32, bool or an integer of 8 to 64 bits");
             }
         }
-        "BatchNormalization" => reduce::inference_only(node)?,
+        "BatchNormalization" => normalize::inference_only(node)?,
         _ => {}
     }
     Ok(())
@@ -212,12 +265,7 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
             "control flow with a subgraph",
             "fix the inputs it depends on and simplify the model (constant folding) so that one branch remains",
         ),
-        "MeanVarianceNormalization" => (
-            "fused normalization is not supported",
-            "export it decomposed into ReduceMean, Sub, Mul, Sqrt and Div (operator set 16 or lower)",
-        ),
-        "LogSoftmax" => ("no such operator", "export Softmax, and take the logarithm outside or with Log"),
-        "NonMaxSuppression" | "ArgMax" | "ArgMin" | "NonZero" => {
+        "NonMaxSuppression" | "NonZero" => {
             ("its result depends on data in a way a fixed program has no step for", "do it after the model's outputs")
         }
         _ if !matches!(node.domain.as_str(), "" | "ai.onnx" | "com.microsoft") => {
@@ -252,31 +300,28 @@ pub(crate) fn map(model: &Model, twin: &FloatTwin, hints: &HashMap<String, Fact>
         if builder.skips(node) {
             continue;
         }
-        let result = match builder.declare(node) {
+        let own = own_shapes::output(&mut builder, node);
+        let known: &[_] = if let Some(Ok(own)) = &own { own } else { &[] };
+        for (name, fact) in known {
+            builder.check_size(name, &fact.shape)?;
+            if !(hints.contains_key(name) || builder.inferred(name)) {
+                facts.push((name.clone(), fact.clone()));
+            }
+        }
+        let result = match builder.declare(node, known) {
             Ok(true) => map_node(&mut builder, node),
             Ok(false) => {
                 let mut reason = "the shape of its output depends on data or could not be inferred".to_string();
                 let mut remedy = "fix the input shapes with --shape and simplify the model".to_string();
-                match own_shapes::output(&mut builder, node) {
-                    Some(Ok(own)) => {
-                        builder.declare_as(&own)?;
-                        facts.extend(own.into_iter().filter(|(name, _)| !hints.contains_key(name)));
-                        map_node(&mut builder, node)
-                    }
-                    own => {
-                        match own {
-                            Some(Err(NodeError::Unsupported { reason: why, remedy: way })) => {
-                                (reason, remedy) = (why, way)
-                            }
-                            Some(Err(NodeError::Invalid(why))) => reason = why,
-                            Some(Err(NodeError::Other(e))) => return Err(e),
-                            _ => {}
-                        }
-                        open.push(unsupported(node, reason, remedy));
-                        builder.give_up(node);
-                        continue;
-                    }
+                match own {
+                    Some(Err(NodeError::Unsupported { reason: why, remedy: way })) => (reason, remedy) = (why, way),
+                    Some(Err(NodeError::Invalid(why))) => reason = why,
+                    Some(Err(NodeError::Other(e))) => return Err(e),
+                    _ => {}
                 }
+                open.push(unsupported(node, reason, remedy));
+                builder.give_up(node);
+                continue;
             }
             Err(e) => Err(e),
         };
@@ -325,13 +370,20 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "MatMul" => matmul::matmul(b, node),
         "Gemm" => matmul::gemm(b, node),
         "MatMulInteger" => matmul::matmul_integer(b, node),
-        "Softmax" => reduce::softmax(b, node),
-        "BatchNormalization" => reduce::batch_norm(b, node),
+        "Softmax" | "LogSoftmax" | "Hardmax" => softmax::softmax(b, node),
+        "BatchNormalization" => normalize::batch_norm(b, node),
         "LayerNormalization" => norm::layer_norm(b, node),
         "LSTM" | "GRU" | "RNN" => recurrent::recurrent(b, node),
+        "RMSNormalization" => norm::rms_norm(b, node),
+        "LpNormalization" => normalize::lp_norm(b, node),
+        "MeanVarianceNormalization" => normalize::mean_variance(b, node),
+        "LRN" => normalize::local_response(b, node),
+        "ArgMax" | "ArgMin" => scan::arg_reduce(b, node),
+        "CumSum" => scan::cum_sum(b, node),
         "GroupNormalization" | "InstanceNormalization" => group_norm::group_norm(b, node),
         op if op.starts_with("Reduce") => reduce::reduce(b, node),
-        "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Dropout" => movement::reshape(b, node),
+        "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(b, node),
+        "Dropout" => movement::dropout(b, node),
         "Transpose" => movement::transpose(b, node),
         "Concat" => movement::concat(b, node),
         "Pad" => pad::pad(b, node),
@@ -352,13 +404,13 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Slice" => gather::slice(b, node),
         "Split" => gather::split(b, node),
         "Gather" => gather::gather(b, node),
-        "Shape" | "Size" | "ConstantOfShape" | "Range" | "Equal" => fold_shapes::fold(b, node),
-        "Where" => choose::choose(b, node),
+        "Shape" | "Size" | "ConstantOfShape" | "Range" => fold_shapes::fold(b, node),
+        "Cast" | "CastLike" => casts::cast(b, node),
         loose::QUANTIZE => quantize::quantize(b, node),
         loose::DEQUANTIZE => quantize::dequantize(b, node),
         FAKE_QUANT => b.emit_from(node, Op::FakeQuant),
         "DynamicQuantizeLinear" => b.emit_from(node, Op::DynamicQuantizeLinear),
-        _ if elementwise::map(b, node)? => Ok(()),
+        _ if elementwise::map(b, node)? || logic::map(b, node)? => Ok(()),
         other => Err(NodeError::Invalid(format!("operator {other} is not mapped"))),
     }
 }

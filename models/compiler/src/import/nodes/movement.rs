@@ -11,16 +11,6 @@ use crate::passes::constants::permutation;
 /// Reshape and all that is one: the output's shape says what happens.
 pub(super) fn reshape(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let x = b.required(node, 0)?;
-    if node.op_type == "Dropout" {
-        if node.output.len() > 1 {
-            return refuse("the mask of a Dropout", "export the model for inference");
-        }
-        if let Some(mode) = b.input(node, 2)?
-            && !matches!(&b.value(mode).data, Some(Constant::Bool(v)) if !v.contains(&true))
-        {
-            return refuse("training mode", "export the model for inference");
-        }
-    }
     let y = b.output(node, 0)?;
     if b.value(x).elements() != b.value(y).elements() {
         return bad(format!("{:?} cannot become {:?}", b.shape(x), b.shape(y)));
@@ -30,6 +20,21 @@ pub(super) fn reshape(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         return Ok(());
     }
     b.emit(node, Op::Reshape, vec![Some(x)], y)
+}
+
+/// In inference form: the value itself, and a mask that keeps everything.
+pub(super) fn dropout(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+    if let Some(mode) = b.input(node, 2)?
+        && !matches!(&b.value(mode).data, Some(Constant::Bool(v)) if !v.contains(&true))
+    {
+        return refuse("training mode", "export the model for inference");
+    }
+    if node.output.len() > 1 && !node.output[1].is_empty() {
+        let mask = b.output(node, 1)?;
+        let all = vec![1; b.value(mask).elements()];
+        b.set_constant(mask, Constant::from_integers(&all, b.value(mask).dtype))?;
+    }
+    reshape(b, node)
 }
 
 pub(super) fn transpose(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {

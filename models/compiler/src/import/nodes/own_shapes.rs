@@ -6,7 +6,7 @@ use tract_onnx::pb::NodeProto;
 
 use super::builder::Builder;
 use super::elementwise::broadcast;
-use super::recurrent;
+use super::{casts, recurrent};
 use crate::graph::DType;
 use crate::import::FAKE_QUANT;
 use crate::import::attrs;
@@ -80,14 +80,14 @@ fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<Fact>>> {
         "MatMul" => matmul(b, node, None)?,
         "MatMulInteger" => matmul(b, node, Some(DType::I32))?,
         "Gemm" => gemm(b, node)?,
-        "Cast" => {
-            let to = attrs::int(node, "to", 0)?;
-            let elem = i32::try_from(to).ok().and_then(Elem::from_code).and_then(Elem::dtype);
-            let Some(dtype) = elem else { return bad(format!("a cast to type {to}")) };
-            Fact { dtype, ..same(b, node)? }
-        }
+        "Cast" | "CastLike" => Fact { dtype: casts::target(b, node)?, ..same(b, node)? },
         "LSTM" | "GRU" | "RNN" => return recurrent::facts(b, node).map(Some),
-        "Dropout" => return Ok(Some(vec![same(b, node)?, Fact { dtype: DType::Bool, ..same(b, node)? }])),
+        "Dropout" => {
+            let fact = same(b, node)?;
+            let dtype = if b.opset < 10 { fact.dtype } else { DType::Bool };
+            return Ok(Some(vec![fact.clone(), Fact { dtype, ..fact }]));
+        }
+        "LayerNormalization" => return layer_norm(b, node).map(Some),
         "ConstantOfShape" => constant_of_shape(b, node)?,
         "EyeLike" => match attrs::int(node, "dtype", 0)? {
             0 => same(b, node)?,
@@ -164,7 +164,6 @@ fn keeps(op: &str) -> bool {
                 | "Softmax"
                 | "LogSoftmax"
                 | "Hardmax"
-                | "LayerNormalization"
                 | "GroupNormalization"
                 | "InstanceNormalization"
                 | "BatchNormalization"
@@ -175,6 +174,15 @@ fn keeps(op: &str) -> bool {
                 | "CumSum"
                 | "BitwiseNot"
         )
+}
+
+/// The mean and the deviation have the normalized axes left at 1.
+fn layer_norm(b: &mut Builder, node: &NodeProto) -> NodeResult<Vec<Fact>> {
+    let fact = same(b, node)?;
+    let axis = attrs::axis(attrs::int(node, "axis", -1)?, fact.shape.len())?;
+    let kept = |(i, &d): (usize, &usize)| if i < axis { d } else { 1 };
+    let left = Fact { shape: fact.shape.iter().enumerate().map(kept).collect(), ..fact };
+    Ok(vec![fact, left.clone(), left])
 }
 
 fn same(b: &mut Builder, node: &NodeProto) -> NodeResult<Fact> {

@@ -1,96 +1,127 @@
-//! Reductions, Softmax and BatchNormalization.
+//! Reductions.
 use tract_onnx::pb::NodeProto;
 
 use super::builder::Builder;
 use super::window::agree;
-use crate::graph::{Op, Reduce};
+use crate::graph::{Binary, Clamp, Constant, DType, Op, Reduce, Unary, ValueId};
 use crate::import::attrs;
-use crate::import::error::{NodeResult, bad, refuse};
+use crate::import::error::NodeResult;
 
-pub(super) fn reduce(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let kind = match node.op_type.as_str() {
-        "ReduceMean" => Reduce::Mean,
-        "ReduceSum" => Reduce::Sum,
-        "ReduceMax" => Reduce::Max,
-        "ReduceMin" => Reduce::Min,
-        "ReduceProd" => Reduce::Prod,
-        "ReduceSumSquare" => Reduce::SumSquare,
-        _ => Reduce::L2,
-    };
-    let x = b.required(node, 0)?;
-    let shape = b.shape(x);
+/// The reduced axes, ascending; `None` where the node only copies.
+fn axes(b: &mut Builder, node: &NodeProto, rank: usize) -> NodeResult<Option<Vec<usize>>> {
     let listed = match b.ints(node, 1)? {
         Some(v) => v,
         None => attrs::ints(node, "axes")?.unwrap_or(&[]).to_vec(),
     };
-    let keep_dims = attrs::flag(node, "keepdims", true)?;
-    let axes = match listed.as_slice() {
-        [] if attrs::flag(node, "noop_with_empty_axes", false)? => {
-            b.alias(node, x);
-            return Ok(());
-        }
-        [] => (0..shape.len()).collect(),
-        list => attrs::axes(list, shape.len())?,
+    Ok(match listed.as_slice() {
+        [] if attrs::flag(node, "noop_with_empty_axes", false)? => None,
+        [] => Some((0..rank).collect()),
+        list => Some(attrs::axes(list, rank)?),
+    })
+}
+
+/// Shape of what a reduction over `axes` leaves.
+pub(super) fn reduced(shape: &[usize], axes: &[usize], keep_dims: bool) -> Vec<usize> {
+    let kept = |(i, &d): (usize, &usize)| match (axes.contains(&i), keep_dims) {
+        (false, _) => Some(d),
+        (true, true) => Some(1),
+        (true, false) => None,
     };
-    let mut out = Vec::new();
-    for (i, &d) in shape.iter().enumerate() {
-        match (axes.contains(&i), keep_dims) {
-            (false, _) => out.push(d),
-            (true, true) => out.push(1),
-            (true, false) => {}
-        }
-    }
-    let y = b.output(node, 0)?;
-    agree(&out, &b.shape(y))?;
-    b.emit(node, Op::Reduce { kind, axes, keep_dims }, vec![Some(x)], y)
+    shape.iter().enumerate().filter_map(kept).collect()
 }
 
-/// Before operator set 13 Softmax ran over all axes from `axis` on at once.
-pub(super) fn softmax(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let x = b.required(node, 0)?;
-    let y = b.output(node, 0)?;
+pub(super) fn reduce(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+    let (x, y) = (b.required(node, 0)?, b.output(node, 0)?);
     let shape = b.shape(x);
-    let flat = b.opset < 13;
-    let axis = attrs::axis(attrs::int(node, "axis", if flat { 1 } else { -1 })?, shape.len())?;
-    if !flat || shape[axis + 1..].iter().all(|&d| d == 1) {
-        return b.emit(node, Op::Softmax { axis }, vec![Some(x)], y);
+    let keep_dims = attrs::flag(node, "keepdims", true)?;
+    let Some(axes) = axes(b, node, shape.len())? else {
+        return each_alone(b, node, x, y);
+    };
+    agree(&reduced(&shape, &axes, keep_dims), &b.shape(y))?;
+    let op = |kind| Op::Reduce { kind, axes: axes.clone(), keep_dims };
+    if b.value(x).elements() == 0 && b.value(y).elements() > 0 {
+        let all = of_nothing(&node.op_type, b.value(y).dtype, b.value(y).elements());
+        return b.set_constant(y, all);
     }
-    let rows = vec![shape[..axis].iter().product(), shape[axis..].iter().product()];
-    let x = b.reshape(node, x, rows.clone())?;
-    let out = b.like(y, rows)?;
-    b.emit(node, Op::Softmax { axis: 1 }, vec![Some(x)], out)?;
-    b.emit(node, Op::Reshape, vec![Some(out)], y)
+    let simple = match node.op_type.as_str() {
+        "ReduceMean" => Some(Reduce::Mean),
+        "ReduceSum" => Some(Reduce::Sum),
+        "ReduceMax" => Some(Reduce::Max),
+        "ReduceMin" => Some(Reduce::Min),
+        "ReduceProd" => Some(Reduce::Prod),
+        "ReduceSumSquare" => Some(Reduce::SumSquare),
+        "ReduceL2" if b.value(x).dtype == DType::F32 => Some(Reduce::L2),
+        _ => None,
+    };
+    if let Some(kind) = simple {
+        return b.emit(node, op(kind), vec![Some(x)], y);
+    }
+    if node.op_type == "ReduceL1" {
+        let x = b.unary(node, Unary::Abs, x, None)?;
+        return b.emit(node, op(Reduce::Sum), vec![Some(x)], y);
+    }
+    // The rest goes through real numbers.
+    let x = b.cast(node, x, DType::F32)?;
+    let real = if b.value(y).dtype == DType::F32 { y } else { b.temp("real", DType::F32, b.shape(y))? };
+    match node.op_type.as_str() {
+        "ReduceL2" => b.emit(node, op(Reduce::L2), vec![Some(x)], real)?,
+        "ReduceLogSum" => {
+            let sum = b.temp("sum", DType::F32, b.shape(y))?;
+            b.emit(node, op(Reduce::Sum), vec![Some(x)], sum)?;
+            b.unary(node, Unary::Log, sum, Some(real))?;
+        }
+        _ => log_sum_exp(b, node, x, &axes, real)?,
+    }
+    if real == y { Ok(()) } else { b.emit(node, Op::Cast, vec![Some(real)], y) }
 }
 
-/// Refuses the training forms of BatchNormalization.
-pub(super) fn inference_only(node: &NodeProto) -> NodeResult<()> {
-    if attrs::flag(node, "training_mode", false)? || node.output.len() > 1 {
-        return refuse("training mode", "export the model for inference");
+/// What reductions of no elements are.
+fn of_nothing(op: &str, dtype: DType, count: usize) -> Constant {
+    if dtype == DType::F32 {
+        let value = match op {
+            "ReduceProd" => 1.0,
+            "ReduceMax" | "ReduceLogSum" | "ReduceLogSumExp" => f32::NEG_INFINITY,
+            "ReduceMin" => f32::INFINITY,
+            "ReduceMean" => f32::NAN,
+            _ => 0.0,
+        };
+        return Constant::F32(vec![value; count]);
     }
-    if !attrs::flag(node, "spatial", true)? {
-        return refuse("statistics per position (spatial = 0)", "export at operator set 9 or later");
-    }
-    Ok(())
+    let (least, greatest) = dtype.range();
+    let value = match op {
+        "ReduceProd" => 1,
+        "ReduceMax" => least,
+        "ReduceMin" => greatest,
+        _ => 0,
+    };
+    Constant::from_integers(&vec![value; count], dtype)
 }
 
-pub(super) fn batch_norm(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
-    let x = b.required(node, 0)?;
-    let channels = b.shape(x).get(1).copied().unwrap_or(1);
-    let mut inputs = vec![Some(x)];
-    for i in 1..5 {
-        let p = b.required(node, i)?;
-        if b.value(p).f32s().is_none() {
-            return refuse("a parameter that is not constant", "export the model for inference");
+/// With empty axes that mean no axes, each element is reduced alone.
+fn each_alone(b: &mut Builder, node: &NodeProto, x: ValueId, y: ValueId) -> NodeResult<()> {
+    match node.op_type.as_str() {
+        "ReduceL1" | "ReduceL2" => b.unary(node, Unary::Abs, x, Some(y)).map(drop),
+        "ReduceSumSquare" => b.binary(node, Binary::Mul, x, x, Some(y)).map(drop),
+        "ReduceLogSum" if b.value(x).dtype == DType::F32 => b.unary(node, Unary::Log, x, Some(y)).map(drop),
+        _ => {
+            b.alias(node, x);
+            Ok(())
         }
-        if b.shape(p) != [channels] {
-            return bad(format!("parameter of shape {:?} for {channels} channels", b.shape(p)));
-        }
-        inputs.push(Some(p));
     }
-    let epsilon = attrs::float(node, "epsilon", 1e-5)?;
-    if !(epsilon >= 0.0 && epsilon.is_finite()) {
-        return bad(format!("epsilon is {epsilon}"));
+}
+
+/// max + ln Σ e^(x − max): no overflow where the result has none.
+fn log_sum_exp(b: &mut Builder, node: &NodeProto, x: ValueId, axes: &[usize], y: ValueId) -> NodeResult<()> {
+    let top = b.reduce(node, Reduce::Max, x, axes)?;
+    // ∞ − ∞ is no number.
+    let top = b.unary(node, Unary::Clip(Clamp { lo: f32::MIN, hi: f32::MAX }), top, None)?;
+    let less = b.binary(node, Binary::Sub, x, top, None)?;
+    let powers = b.unary(node, Unary::Exp, less, None)?;
+    let sum = b.reduce(node, Reduce::Sum, powers, axes)?;
+    let log = b.unary(node, Unary::Log, sum, None)?;
+    if b.shape(y) == b.shape(log) {
+        return b.binary(node, Binary::Add, log, top, Some(y)).map(drop);
     }
-    let y = b.output(node, 0)?;
-    b.emit(node, Op::BatchNorm { epsilon }, inputs, y)
+    let total = b.binary(node, Binary::Add, log, top, None)?;
+    b.emit(node, Op::Reshape, vec![Some(total)], y)
 }
