@@ -17,6 +17,7 @@ mod outline;
 mod prune;
 mod qops;
 mod quant;
+mod states;
 mod tensor;
 mod twin;
 mod validate;
@@ -52,6 +53,10 @@ pub struct ImportOptions {
     pub shapes: Vec<(String, Vec<usize>)>,
     /// Input name and its value; such an input is a constant, and what depends on it alone is computed here.
     pub bind: Vec<(String, Bound)>,
+    /// Pairs of an input and the output whose value it takes in the next run: a model that runs frame by frame.
+    pub states: Vec<(String, String)>,
+    /// Recurrent layers without a state before their first step keep theirs from run to run.
+    pub stream: bool,
     pub limits: Limits,
 }
 
@@ -121,7 +126,10 @@ pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph>
         };
         let mapped = nodes::map(&model, &twin, &hints, &options.limits);
         match mapped.map_err(|e| refusal.filter(|_| !matches!(e, ImportError::Unsupported(_))).unwrap_or(e))? {
-            Mapped::Graph(graph) => return Ok(graph),
+            Mapped::Graph(mut graph) => {
+                states::mark(&mut graph, options)?;
+                return Ok(graph);
+            }
             Mapped::Learned { consts, facts } => {
                 model.fix(consts);
                 hints.extend(facts);

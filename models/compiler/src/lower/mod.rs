@@ -29,6 +29,7 @@ mod pairs;
 pub(crate) mod pool;
 mod pool2d;
 mod recurrent;
+pub(crate) mod recurrent_i8;
 mod reduce;
 pub mod requant;
 mod softmax;
@@ -117,6 +118,7 @@ pub fn lower(graph: &Graph, target: &TargetSpec, options: &LowerOptions) -> Resu
         lowering.lower_node(node)?;
     }
     lowering.lower_outputs()?;
+    lowering.lower_states()?;
     let Lowering { mut program, pool, .. } = lowering;
     program.weights = pool.bytes;
     let weights = weight_format(&program);

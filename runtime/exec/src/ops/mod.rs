@@ -40,6 +40,7 @@ mod places;
 mod pool;
 mod quantize;
 mod recurrent;
+mod recurrent_i8;
 mod reduce;
 mod resample;
 mod reshape;
@@ -171,6 +172,8 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Lstm<F32>>(),
     OpEntry::of::<Gru<F32>>(),
     OpEntry::of::<Rnn<F32>>(),
+    OpEntry::of::<Lstm<W8>>(),
+    OpEntry::of::<Gru<W8>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.
