@@ -1,8 +1,8 @@
 //! Reads an artifact back into a program: what [`emit`](crate::emit) wrote.
 
 use crate::emit::Names;
-use crate::program::{Program, ProgramStep, ProgramTensor, Storage};
-use selvedge_core::artifact::{NO_OPERAND, step_flags};
+use crate::program::{Program, ProgramState, ProgramStep, ProgramTensor, Storage};
+use selvedge_core::artifact::{NO_OPERAND, StateRecord, step_flags};
 use selvedge_core::{Artifact, Error, ErrorKind};
 
 /// Bits of a step's flags that say which input its output lies on.
@@ -61,6 +61,14 @@ pub fn decode(artifact: &Artifact<'_>) -> Result<Decoded, Error> {
             kernel: String::new(),
             block: 0..0,
         });
+    }
+    for state in artifact.states() {
+        let place = |tensors: &[usize], tensor: u16| tensors.iter().position(|&t| t == usize::from(tensor));
+        let (input, output) = (place(&program.inputs, state.input), place(&program.outputs, state.output));
+        let missing = Error::new(ErrorKind::BadTensor).with(usize::from(state.input));
+        let (input, output) = input.zip(output).ok_or(missing)?;
+        let initial = (state.initial != StateRecord::ZEROS).then_some(state.initial);
+        program.states.push(ProgramState { input, output, initial });
     }
     let named = program.inputs.first().is_some_and(|&input| artifact.name(input).is_some());
     Ok(Decoded { program, names: if named { Names::All } else { Names::None } })

@@ -1,10 +1,10 @@
 //! Writes the artifact: records, parameters, weights, names and digest.
 
 use crate::plan::MemoryPlan;
-use crate::program::{Program, Storage};
+use crate::program::{Program, ProgramState, Storage};
 use selvedge_core::artifact::{
     AFTER_LAST_STEP, ALIGNMENT, HEADER_BYTES, Header, MAGIC, NO_OPERAND, REGION_SHIFT, SectionEntry, SectionKind,
-    StepRecord, TensorRecord, VERSION_MAJOR, VERSION_MINOR, digest, step_flags, tensor_flags,
+    StateRecord, StepRecord, TensorRecord, VERSION_MAJOR, VERSION_MINOR, digest, step_flags, tensor_flags,
 };
 use zerocopy::IntoBytes;
 
@@ -42,6 +42,9 @@ pub fn emit_with(program: &Program, plan: &MemoryPlan, options: &EmitOptions) ->
         (SectionKind::Params, params),
         (SectionKind::Io, io.as_bytes().to_vec()),
     ];
+    if !program.states.is_empty() {
+        sections.push((SectionKind::States, state_records(program).as_bytes().to_vec()));
+    }
     let meta = serde_json::to_string(&program.meta).unwrap_or_default();
     sections.push((SectionKind::Meta, meta.into_bytes()));
     let size: usize = sections.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() + program.weights.len();
@@ -103,6 +106,15 @@ fn assemble(program: &Program, plan: &MemoryPlan, sections: &[(SectionKind, Vec<
     artifact
 }
 
+fn state_records(program: &Program) -> Vec<StateRecord> {
+    let record = |state: &ProgramState| StateRecord {
+        input: program.inputs[state.input] as u16,
+        output: program.outputs[state.output] as u16,
+        initial: state.initial.unwrap_or(StateRecord::ZEROS),
+    };
+    program.states.iter().map(record).collect()
+}
+
 fn tensor_records(program: &Program, plan: &MemoryPlan) -> Vec<TensorRecord> {
     let record = |(index, tensor): (usize, &crate::program::ProgramTensor)| {
         let mut dims = [0u32; 6];
@@ -119,6 +131,10 @@ fn tensor_records(program: &Program, plan: &MemoryPlan) -> Vec<TensorRecord> {
         };
         if tensor.quant.is_some() {
             flags |= tensor_flags::QUANTIZED;
+        }
+        let keeps = |s: &ProgramState| program.inputs[s.input] == index || program.outputs[s.output] == index;
+        if program.states.iter().any(keeps) {
+            flags |= tensor_flags::STATE;
         }
         let (scale, zero_point) = tensor.quant.unwrap_or((0.0, 0));
         let last = |last: usize| if last > program.steps.len() { AFTER_LAST_STEP } else { last as u16 };
@@ -222,6 +238,7 @@ mod tests {
             weights: (0..80).collect(),
             inputs: vec![0],
             outputs: vec![1],
+            states: Vec::new(),
             meta: [("target".to_string(), "portable".to_string())].into(),
             notes: Vec::new(),
         }

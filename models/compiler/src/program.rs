@@ -17,10 +17,23 @@ pub struct Program {
     pub weights: Vec<u8>,
     pub inputs: Vec<TensorId>,
     pub outputs: Vec<TensorId>,
+    /// What a stream keeps between runs.
+    pub states: Vec<ProgramState>,
     /// How the program was made; stored as JSON in the artifact.
     pub meta: BTreeMap<String, String>,
     /// For reports: where lowering chose f32 although the graph is quantized there, and why.
     pub notes: Vec<String>,
+}
+
+/// An input that takes what an output held after the run before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramState {
+    /// Place in [`Program::inputs`].
+    pub input: usize,
+    /// Place in [`Program::outputs`].
+    pub output: usize,
+    /// Offset in [`Program::weights`] of the bytes before the first run; `None`: zeros.
+    pub initial: Option<u32>,
 }
 
 /// Where a tensor's bytes lie.

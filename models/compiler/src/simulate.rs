@@ -5,7 +5,7 @@ use crate::emit::{EmitOptions, Names, emit_with};
 use crate::graph::{self, ActQuant, Graph, Op};
 use crate::lower::{LowerError, LowerOptions, TargetSpec, lower};
 use crate::plan::plan_memory;
-use crate::program::{Program, ProgramTensor};
+use crate::program::{Program, ProgramState, ProgramTensor};
 use selvedge_core::{Artifact, DType, Error, arith};
 use selvedge_exec::{Probe, Session, StepCtx, StepOutputs};
 use std::collections::HashSet;
@@ -72,6 +72,9 @@ pub struct Simulator {
     shown: Vec<bool>,
     /// Grids of the graph's inputs, for data given in another form.
     grids: Vec<Option<ActQuant>>,
+    /// What goes on from one run to the next, and its bytes.
+    states: Vec<ProgramState>,
+    kept: Vec<Vec<u8>>,
     artifact: Vec<u128>,
     artifact_bytes: usize,
     arena: Vec<u128>,
@@ -92,7 +95,8 @@ impl Simulator {
         } else {
             graph
         };
-        let program = lower(graph, &TargetSpec::PORTABLE, &options)?;
+        let mut program = lower(graph, &TargetSpec::PORTABLE, &options)?;
+        let states = std::mem::take(&mut program.states);
         let plan = plan_memory(&program);
         let bytes = emit_with(&program, &plan, &EmitOptions { names: Names::None });
         let mut artifact = vec![0u128; bytes.len().div_ceil(16)];
@@ -100,8 +104,20 @@ impl Simulator {
         let values: HashSet<&str> = graph.values.iter().map(|value| value.name.as_str()).collect();
         let shown = program.tensors.iter().map(|tensor| values.contains(tensor.name.as_str())).collect();
         let arena = vec![0u128; plan.arena_bytes.div_ceil(16)];
-        let simulator = Simulator { program, shown, grids, artifact, artifact_bytes: bytes.len(), arena };
+        let mut simulator =
+            Simulator { program, shown, grids, artifact, artifact_bytes: bytes.len(), arena, states, kept: Vec::new() };
+        simulator.reset();
         Ok(simulator)
+    }
+
+    /// Goes back to the states before the first run.
+    pub fn reset(&mut self) {
+        let program = &self.program;
+        let bytes = |state: &ProgramState| {
+            let count = program.tensors[program.inputs[state.input]].bytes();
+            state.initial.map_or_else(|| vec![0; count], |at| program.weights[at as usize..][..count].to_vec())
+        };
+        self.kept = self.states.iter().map(bytes).collect();
     }
 
     /// The program that runs.
@@ -109,26 +125,38 @@ impl Simulator {
         &self.program
     }
 
-    /// Runs once. `observe` sees name, dims and real values of every computed value of the graph,
+    /// Runs once; states go on from the run before, and data is given for the other inputs. `observe` sees name, dims and real values of every computed value of the graph,
     /// in the order of memory. Inputs on a grid also take f32 data, f32 inputs also int8 codes of
     /// the graph's grid.
     ///
     /// # Errors
     /// [`LowerError::Runtime`] for data of another length or type, and for NaN that would be quantized.
     pub fn run(&mut self, inputs: &[InputData], observe: &mut Observe<'_>) -> Result<Vec<OutputTensor>, LowerError> {
-        if inputs.len() != self.program.inputs.len() {
-            let (given, needed) = (inputs.len(), self.program.inputs.len());
+        let plain: Vec<usize> =
+            (0..self.program.inputs.len()).filter(|&i| self.states.iter().all(|state| state.input != i)).collect();
+        if inputs.len() != plain.len() {
+            let (given, needed) = (inputs.len(), plain.len());
             return Err(LowerError::Runtime(format!("{given} inputs were given, the model has {needed}")));
         }
         let artifact = Artifact::parse(&self.artifact.as_bytes()[..self.artifact_bytes]).map_err(runtime)?;
         let mut session = Session::new(artifact, self.arena.as_mut_bytes()).map_err(runtime)?;
-        for (index, data) in inputs.iter().enumerate() {
+        for (state, bytes) in self.states.iter().zip(&self.kept) {
+            let tensor = &self.program.tensors[self.program.inputs[state.input]];
+            session.input(state.input).and_then(|input| input.copy_from_bytes(bytes)).map_err(runtime)?;
+            if let Some(data) = ArrayData::from_bytes(tensor.dtype.into(), bytes) {
+                observe(&tensor.name, &tensor.dims, &reals(tensor, &data));
+            }
+        }
+        for (&index, data) in plain.iter().zip(inputs) {
             let tensor = &self.program.tensors[self.program.inputs[index]];
             let bytes = input_bytes(tensor, data, self.grids[index])?;
             session.input(index).and_then(|input| input.copy_from_bytes(&bytes)).map_err(runtime)?;
         }
         let mut probe = Shower { program: &self.program, shown: &self.shown, observe };
         session.run_probed(&mut probe).map_err(|error| at_step(&self.program, error))?;
+        for (state, kept) in self.states.iter().zip(&mut self.kept) {
+            *kept = session.output(state.output).map_err(runtime)?.bytes().to_vec();
+        }
         let mut outputs = Vec::with_capacity(self.program.outputs.len());
         for (index, &id) in self.program.outputs.iter().enumerate() {
             let tensor = &self.program.tensors[id];
@@ -145,6 +173,15 @@ impl Simulator {
         }
         Ok(outputs)
     }
+}
+
+/// What a tensor's elements stand for.
+fn reals(tensor: &ProgramTensor, data: &ArrayData) -> Vec<f32> {
+    let mut values = data.to_f32();
+    if let Some((scale, zp)) = tensor.quant {
+        values.iter_mut().for_each(|v| *v = (*v - zp as f32) * scale);
+    }
+    values
 }
 
 fn at_step(program: &Program, error: Error) -> LowerError {
@@ -212,11 +249,7 @@ impl Probe for Shower<'_, '_> {
                 continue;
             }
             let Some(data) = ArrayData::from_bytes(tensor.dtype.into(), outputs.bytes(index)) else { continue };
-            let mut values = data.to_f32();
-            if let Some((scale, zp)) = tensor.quant {
-                values.iter_mut().for_each(|v| *v = (*v - zp as f32) * scale);
-            }
-            (self.observe)(&tensor.name, &tensor.dims, &values);
+            (self.observe)(&tensor.name, &tensor.dims, &reals(tensor, &data));
         }
     }
 }

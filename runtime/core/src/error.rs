@@ -60,6 +60,10 @@ pub enum ErrorKind {
     NotStaged = 25,
     /// The source of the weights failed to read (detail: the source's own).
     WeightSource = 26,
+    /// The memory for the streaming state is smaller than the model asks for (detail: bytes needed).
+    StateTooSmall = 27,
+    /// The streaming state was written by another model, or is damaged.
+    StateMismatch = 28,
 }
 
 /// An error on the device: a kind, and where (8 bytes, `Copy`).
@@ -147,6 +151,8 @@ impl fmt::Display for Error {
                 "the model is not made for weights read step by step: compile it with `--stage-weights`"
             }
             ErrorKind::WeightSource => "reading the weights failed",
+            ErrorKind::StateTooSmall => "the memory for the streaming state is too small for this model",
+            ErrorKind::StateMismatch => "the streaming state belongs to another model: start with a new one",
             ErrorKind::Busy => "a stepped run is under way: finish or reset it first",
         };
         write!(f, "{text} (code {}", self.code())?;

@@ -381,6 +381,34 @@ params! {
         /// f32 `[3·hidden]` for i, o, f; or [`NONE`].
         peepholes: u32,
     }
+
+    /// Lstm, Gru in int8; the order of gates is that of [`RecurrentF32`].
+    struct RecurrentI8 {
+        hidden: u32,
+        /// Bits of [`recurrent`].
+        flags: u32,
+        /// Bound of gates in steps of 2^−12; 32767: none.
+        clip: i32,
+        /// i16 tables of f, g, h of ONNX, 513 entries each.
+        tables: [u32; 3],
+        /// Packed as W8: `[gates·hidden, input]`.
+        weights: u32,
+        /// Packed as W8: `[gates·hidden, hidden]`; Gru: `[2·hidden, hidden]` of z and r, then `[hidden, hidden]` of h.
+        recurrent: u32,
+        /// i32 a gate: multipliers of the products with x and with h.
+        multiplier_x: u32,
+        multiplier_h: u32,
+        /// i64 a gate, in units of 2^−(12+shift).
+        bias: u32,
+        /// Gru with `LINEAR_BEFORE_RESET`: i64 `[hidden]` likewise; else [`NONE`].
+        recurrent_bias: u32,
+        shift: u32,
+        /// Fraction bits of c.
+        cell_bits: u32,
+        /// Requantization to codes of h, from steps of 2^−30 and of 2^−15.
+        to_code_multiplier: [i32; 2],
+        to_code_shift: [i32; 2],
+    }
 }
 
 /// Flags of recurrent layers, and codes of activations that are no [`unary`] function.

@@ -30,6 +30,7 @@ mod regions;
 mod session;
 mod staged;
 mod step;
+mod stream;
 mod table;
 mod validate;
 
@@ -43,5 +44,6 @@ pub use regions::Regions;
 pub use session::{Progress, Session};
 pub use staged::{StagedSession, WeightSource};
 pub use step::StepCtx;
+pub use stream::{STATE_HEADER_BYTES, State, StreamSession, state_bytes};
 pub use table::{Op, OpEntry};
 pub use validate::MAX_LIVE;

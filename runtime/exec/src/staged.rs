@@ -63,6 +63,7 @@ impl<'a, S: WeightSource> StagedSession<'a, S> {
         let mut front = [0; HEADER_BYTES];
         source.read(0, &mut front)?;
         artifact.check_weights(&front)?;
+        validate::stateless(&artifact)?;
         let mut arena = validate::regions(&artifact, first, second)?;
         let cpu = Cpu::new(table)?;
         let weights_bytes = artifact.weights_bytes();

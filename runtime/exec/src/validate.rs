@@ -2,7 +2,9 @@
 
 use core::ops::Range;
 
-use selvedge_core::artifact::{AFTER_LAST_STEP, ALIGNMENT, NO_OPERAND, StageRecord, TensorRecord, tensor_flags};
+use selvedge_core::artifact::{
+    AFTER_LAST_STEP, ALIGNMENT, NO_OPERAND, StageRecord, StateRecord, TensorRecord, tensor_flags,
+};
 use selvedge_core::{Artifact, DType, Error, ErrorKind};
 
 use crate::{Cpu, MAX_OUTPUTS, Regions, StepCtx};
@@ -35,7 +37,48 @@ pub(crate) fn regions<'a>(
 
 /// Proves everything [`Session::run`](crate::Session::run) relies on.
 pub(crate) fn validate(artifact: &Artifact<'_>, cpu: &Cpu) -> Result<(), Error> {
+    stateless(artifact)?;
     records(artifact, artifact.weights().len(), |ctx, _| cpu.validate(ctx))
+}
+
+/// As [`validate`], of an artifact that may keep state; gives the bytes of all states.
+pub(crate) fn validate_stream(artifact: &Artifact<'_>, cpu: &Cpu) -> Result<usize, Error> {
+    records(artifact, artifact.weights().len(), |ctx, _| cpu.validate(ctx))?;
+    states(artifact)
+}
+
+/// Refuses an artifact with state.
+pub(crate) fn stateless(artifact: &Artifact<'_>) -> Result<(), Error> {
+    match artifact.states().first() {
+        Some(state) => Err(Error::new(ErrorKind::HasState).with(state.input as usize)),
+        None => Ok(()),
+    }
+}
+
+/// Proves the states: an input and an output of one type and shape, no tensor in two of them.
+fn states(artifact: &Artifact<'_>) -> Result<usize, Error> {
+    let (mut bytes, mut flagged) = (0usize, 0);
+    for (i, state) in artifact.states().iter().enumerate() {
+        let bad = Error::new(ErrorKind::BadTensor).with(state.input as usize);
+        let (input, output) = (artifact.tensor(state.input as usize)?, artifact.tensor(state.output as usize)?);
+        let listed = artifact.inputs().contains(&state.input) && artifact.outputs().contains(&state.output);
+        let alone = artifact.states().iter().take(i).all(|s| s.input != state.input && s.output != state.output);
+        let flag = |record: &TensorRecord| record.flags & tensor_flags::STATE != 0;
+        let grids = input.quantization() == output.quantization();
+        let same = (input.dtype, input.dims) == (output.dtype, output.dims) && grids;
+        if !(listed && alone && same && flag(input.record) && flag(output.record) && !output.is_const()) {
+            return Err(bad);
+        }
+        if state.initial != StateRecord::ZEROS {
+            let initial = artifact.weights().get(state.initial as usize..).and_then(|rest| rest.get(..input.bytes()));
+            initial.ok_or(Error::new(ErrorKind::OutOfBounds).with(state.input as usize))?;
+        }
+        bytes = bytes.checked_add(input.bytes()).ok_or(bad)?;
+        flagged += if state.input == state.output { 1 } else { 2 };
+    }
+    let all = (0..artifact.tensor_count()).filter_map(|i| artifact.record(i).ok());
+    let all = all.filter(|record| record.flags & tensor_flags::STATE != 0).count();
+    if all == flagged { Ok(bytes) } else { Err(ErrorKind::BadTensor.into()) }
 }
 
 /// Proves the records; `op` proves a step for its op, and sees the tensors alive during it.
@@ -88,9 +131,12 @@ fn tensors(artifact: &Artifact<'_>, weights_bytes: usize) -> Result<(usize, usiz
         let tensor = artifact.tensor(index)?;
         let bad = || Error::new(ErrorKind::BadTensor).with(index);
         let record = tensor.record;
-        if record.flags & !(tensor_flags::CONST | tensor_flags::QUANTIZED) != 0 {
-            let state = record.flags & tensor_flags::STATE != 0;
-            return Err(if state { Error::new(ErrorKind::HasState).with(index) } else { bad() });
+        if record.flags & !(tensor_flags::CONST | tensor_flags::QUANTIZED | tensor_flags::STATE) != 0 {
+            return Err(bad());
+        }
+        // Only `states` proves what a section of states says of a tensor.
+        if record.flags & tensor_flags::STATE != 0 && artifact.states().is_empty() {
+            return Err(Error::new(ErrorKind::HasState).with(index));
         }
         // Bits of the positive, finite floats.
         let positive = (1..f32::INFINITY.to_bits()).contains(&record.scale.to_bits());

@@ -34,6 +34,7 @@ pub mod pair;
 mod plane;
 mod portable;
 pub mod recurrent;
+pub mod recurrent_i8;
 mod reference;
 mod registry;
 pub mod resample;

@@ -62,8 +62,9 @@ pub use selvedge_core::artifact::{self, Artifact, TensorView};
 pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
 pub use selvedge_exec::elastic;
 pub use selvedge_exec::{
-    Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, Regions, RunCtx, Session, StagedSession,
-    StepCtx, StepOutputs, Views, WeightSource, kernel_name, ops as op,
+    Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, Regions, RunCtx, STATE_HEADER_BYTES, Session,
+    StagedSession, State, StepCtx, StepOutputs, StreamSession, Views, WeightSource, kernel_name, ops as op,
+    state_bytes,
 };
 pub use selvedge_kernels::{Isa, IsaKind, IsaUnavailable, best as best_isa};
 #[cfg(feature = "certify")]

@@ -120,6 +120,8 @@ fn tables_hold_what_is_named_in_any_order_and_format() {
         Lstm<F32>,
         Gru<F32>,
         Rnn<F32>,
+        Lstm<W8>,
+        Gru<W8>,
         Conv2d<W4>,
         DepthwiseConv2d<W4>,
         Dense<W4>,

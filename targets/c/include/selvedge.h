@@ -109,6 +109,9 @@ typedef enum selvedge_status {
     /* Weights that are read step by step, which this interface does not do. */
     SELVEDGE_NOT_STAGED = 25,    /* the artifact's weights cannot be read step by step */
     SELVEDGE_WEIGHT_SOURCE = 26, /* reading the weights failed (detail: the source's) */
+    /* Streaming models, which this interface does not run. */
+    SELVEDGE_STATE_TOO_SMALL = 27, /* the memory for the state is too small (detail: bytes needed) */
+    SELVEDGE_STATE_MISMATCH = 28,  /* the state belongs to another model */
 
     /* The calls of this interface. */
     SELVEDGE_NULL_POINTER = 256,       /* a pointer is null */

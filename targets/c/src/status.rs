@@ -62,6 +62,8 @@ statuses! {
         WEIGHTS_MISMATCH: WeightsMismatch = 24,
         NOT_STAGED: NotStaged = 25,
         WEIGHT_SOURCE: WeightSource = 26,
+        STATE_TOO_SMALL: StateTooSmall = 27,
+        STATE_MISMATCH: StateMismatch = 28,
     }
     own {
         OK = 0,

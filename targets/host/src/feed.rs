@@ -1,7 +1,7 @@
 //! Arrays from files into the inputs of a session, entry by entry.
 
 use crate::error::Failure;
-use selvedge::{DType, Session};
+use selvedge::{DType, InputMut, Session};
 use selvedge_compiler::data::{Array, ArrayData};
 
 /// An array cut into the entries of one input.
@@ -27,9 +27,14 @@ impl Feed {
 
     /// Writes entry `i` to input `index`, converting real numbers to the input's grid.
     pub fn fill(&self, session: &mut Session<'_>, index: usize, i: usize) -> Result<(), Failure> {
+        let input = session.input(index).map_err(|e| Failure::bad(format!("{}, entry {i}: {e}", self.source)))?;
+        self.fill_input(input, i)
+    }
+
+    /// As [`Feed::fill`], an input of any session.
+    pub fn fill_input(&self, input: InputMut<'_>, i: usize) -> Result<(), Failure> {
         let named = |e: selvedge::Error| Failure::bad(format!("{}, entry {i}: {e}", self.source));
         let entry = self.array.data.slice(i * self.size..(i + 1) * self.size);
-        let input = session.input(index).map_err(named)?;
         match (&entry, input.dtype()) {
             (data, wanted) if data.dtype() == wanted.into() => input.copy_from_bytes(&data.to_bytes()),
             // A picture's bytes on an int8 grid over 0..255 or 0..1.

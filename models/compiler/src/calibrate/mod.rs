@@ -110,10 +110,11 @@ pub fn calibrate_with(
     observer: impl Observer,
 ) -> Result<Ranges, CalibrateError> {
     let mut tracked = track(graph, &observer);
+    let inputs = graph.plain_inputs();
     let mut runs = 0;
     for (index, sample) in samples.into_iter().enumerate() {
         sample.check(graph, index)?;
-        for (tensor, &input) in sample.tensors.iter().zip(&graph.inputs) {
+        for (tensor, &input) in sample.tensors.iter().zip(&inputs) {
             if let ArrayData::F32(data) = &tensor.data {
                 let name = &graph.value(input).name;
                 finite(index, name, data, "remove the sample or repair its preprocessing")?;
@@ -124,7 +125,7 @@ pub fn calibrate_with(
         }
         let mut broken = None;
         let result = model.run(&sample, &mut |name, dims, data| {
-            let is_input = graph.inputs.iter().any(|&input| graph.value(input).name == name);
+            let is_input = inputs.iter().any(|&input| graph.value(input).name == name);
             let Some(entry) = tracked.get_mut(name).filter(|_| !is_input) else { return };
             match finite(index, name, data, "the float model itself overflows on this sample") {
                 Ok(()) => entry.observe(dims, data),

@@ -4,7 +4,8 @@ use super::CalibrateError;
 use crate::data::Array;
 use crate::graph::{DType, Graph};
 
-/// One run's inputs: a tensor for each graph input, in the graph's order.
+/// One run's inputs: a tensor for each graph input that is no state, in the graph's order. The samples of a
+/// model with state are the frames of one stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     pub tensors: Vec<Array>,
@@ -24,8 +25,8 @@ impl Sample {
     /// [`CalibrateError::Stack`] where the shapes do not fit or entries are
     /// left over, [`CalibrateError::InputCount`] for several inputs.
     pub fn stack(graph: &Graph, array: &Array) -> Result<Vec<Sample>, CalibrateError> {
-        let &[input] = graph.inputs.as_slice() else {
-            return Err(CalibrateError::InputCount { sample: 0, expected: graph.inputs.len(), found: 1 });
+        let &[input] = graph.plain_inputs().as_slice() else {
+            return Err(CalibrateError::InputCount { sample: 0, expected: graph.plain_inputs().len(), found: 1 });
         };
         let (shape, size) = (&graph.value(input).shape, graph.value(input).elements());
         let (dims, data) = (array.shape.as_slice(), &array.data);
@@ -43,11 +44,12 @@ impl Sample {
 
     /// Checks the sample against the graph's inputs.
     pub(crate) fn check(&self, graph: &Graph, sample: usize) -> Result<(), CalibrateError> {
-        if self.tensors.len() != graph.inputs.len() {
-            let (expected, found) = (graph.inputs.len(), self.tensors.len());
+        let inputs = graph.plain_inputs();
+        if self.tensors.len() != inputs.len() {
+            let (expected, found) = (inputs.len(), self.tensors.len());
             return Err(CalibrateError::InputCount { sample, expected, found });
         }
-        for (tensor, &input) in self.tensors.iter().zip(&graph.inputs) {
+        for (tensor, &input) in self.tensors.iter().zip(&inputs) {
             let value = graph.value(input);
             let input = value.name.clone();
             if tensor.shape != value.shape || tensor.data.len() != value.elements() {

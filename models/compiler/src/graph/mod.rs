@@ -24,6 +24,19 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// Graph outputs in the order of the model file.
     pub outputs: Vec<ValueId>,
+    /// What a stream keeps from one run to the next.
+    pub states: Vec<State>,
+}
+
+/// An input that takes the value an output had in the run before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Place in [`Graph::inputs`].
+    pub input: usize,
+    /// Place in [`Graph::outputs`].
+    pub output: usize,
+    /// Real values before the first run; empty: zeros.
+    pub initial: Vec<f32>,
 }
 
 /// One operation. Optional ONNX inputs that were left out are `None`.
@@ -87,6 +100,12 @@ impl Graph {
                 *output = to;
             }
         }
+    }
+
+    /// The inputs that are no state, in order.
+    pub fn plain_inputs(&self) -> Vec<ValueId> {
+        let state = |place: usize| self.states.iter().any(|state| state.input == place);
+        self.inputs.iter().enumerate().filter(|&(place, _)| !state(place)).map(|(_, &id)| id).collect()
     }
 
     pub fn is_output(&self, id: ValueId) -> bool {

@@ -55,9 +55,20 @@ pub struct Recurrent {
     /// GRU: the reset gate scales the product with the recurrent weights.
     pub linear_before_reset: bool,
     pub sequence: bool,
+    /// How h and c are stored where the layer runs in int8.
+    pub int8: Option<Int8Cell>,
     /// Input 1 holds everything from the weights to the peepholes in one computed value `[n]`, the
     /// others are left out.
     pub live: Option<LiveWeights>,
+}
+
+/// Grids inside of an int8 layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Int8Cell {
+    /// Of h, whose zero point is 0.
+    pub scale: f32,
+    /// Fraction bits of c, an i16.
+    pub cell_bits: u32,
 }
 
 /// What is behind the bias of weights that are computed.

@@ -18,6 +18,7 @@ mod outline;
 mod prune;
 mod qops;
 mod quant;
+mod states;
 mod tensor;
 mod twin;
 mod validate;
@@ -56,6 +57,10 @@ pub struct ImportOptions {
     /// Folder of the model file, for weights in files beside it; `None`: such models are refused.
     /// [`import_onnx`] takes the file's own.
     pub folder: Option<PathBuf>,
+    /// Pairs of an input and the output whose value it takes in the next run: a model that runs frame by frame.
+    pub states: Vec<(String, String)>,
+    /// Recurrent layers without a state before their first step keep theirs from run to run.
+    pub stream: bool,
     pub limits: Limits,
 }
 
@@ -126,7 +131,10 @@ pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph>
         };
         let mapped = nodes::map(&model, &twin, &hints, &options.limits);
         match mapped.map_err(|e| refusal.filter(|_| !matches!(e, ImportError::Unsupported(_))).unwrap_or(e))? {
-            Mapped::Graph(graph) => return Ok(graph),
+            Mapped::Graph(mut graph) => {
+                states::mark(&mut graph, options)?;
+                return Ok(graph);
+            }
             Mapped::Learned { consts, facts } => {
                 model.fix(consts);
                 hints.extend(facts);

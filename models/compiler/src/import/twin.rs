@@ -225,7 +225,12 @@ fn proto(model: &Model, constants: Constants) -> ModelProto {
             }
         }
         if constants == Constants::Hidden && opaque(&n.op_type) {
-            twin.op_type = "Opaque".into();
+            // tract gives an operator that it does not know one output.
+            for output in n.output.iter().filter(|o| !o.is_empty()) {
+                let (name, output) = (output.clone(), vec![output.clone()]);
+                nodes.push(NodeProto { op_type: "Opaque".into(), name, output, ..twin.clone() });
+            }
+            continue;
         }
         nodes.push(twin);
     }

@@ -20,6 +20,8 @@ pub(crate) struct Lowering<'g> {
     /// Dequantized copies, shared between consumers.
     float: Vec<Option<TensorId>>,
     int_constants: HashMap<ValueId, TensorId>,
+    /// States that an int8 recurrent layer stored as integers.
+    pub integer_states: HashMap<ValueId, TensorId>,
     /// Values quantized at run time, by the length of a row: codes and scales, shared by all readers.
     pub dynamic: HashMap<(ValueId, usize), (TensorId, TensorId)>,
 }
@@ -58,6 +60,7 @@ impl<'g> Lowering<'g> {
             native: vec![None; n],
             float: vec![None; n],
             int_constants: HashMap::new(),
+            integer_states: HashMap::new(),
             dynamic: HashMap::new(),
         }
     }

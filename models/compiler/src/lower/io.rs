@@ -4,7 +4,7 @@ use super::context::{Lowering, device_dtype};
 use super::error::LowerError;
 use super::spec::{Grid, dequantize, move_spec, quantize};
 use crate::graph::{self, ActQuant, ValueId};
-use crate::program::TensorId;
+use crate::program::{ProgramState, ProgramTensor, TensorId};
 use selvedge_core::{DType, OpCode};
 
 /// The grid of an uint8 tensor: codes are 128 larger than the signed ones.
@@ -14,9 +14,16 @@ fn unsigned(quant: ActQuant) -> (f32, i32) {
 
 impl Lowering<'_> {
     pub fn lower_inputs(&mut self) -> Result<(), LowerError> {
-        for &id in &self.graph.inputs {
+        for (place, &id) in self.graph.inputs.iter().enumerate() {
             let value = self.graph.value(id);
             let name = value.name.clone();
+            if let Some(form) = self.integer_input(place) {
+                let grid = Grid { scale: form.scale, zp: 0 };
+                let input = self.value_tensor(id, name, form.dtype, Some(grid));
+                self.program.inputs.push(input);
+                self.set_native(id, input);
+                continue;
+            }
             let io = value.io_dtype.unwrap_or(value.dtype);
             let dtype = device_dtype(io)
                 .filter(|_| !(value.quant.is_some() && matches!(io, graph::DType::I16 | graph::DType::U16)));
@@ -57,8 +64,9 @@ impl Lowering<'_> {
     }
 
     pub fn lower_outputs(&mut self) -> Result<(), LowerError> {
-        for &id in &self.graph.outputs {
-            let tensor = self.output_tensor(id)?;
+        for (place, &id) in self.graph.outputs.iter().enumerate() {
+            let kept = self.integer_output(place).and_then(|_| self.integer_states.get(&id).copied());
+            let tensor = kept.map_or_else(|| self.output_tensor(id), Ok)?;
             let used = self.program.inputs.contains(&tensor) || self.program.outputs.contains(&tensor);
             let record = self.program.tensors[tensor].clone();
             if !used && !record.is_const() {
@@ -69,6 +77,39 @@ impl Lowering<'_> {
             self.program.tensors[copy].quant = record.quant;
             self.push(&record.name, move_spec(OpCode::Reshape, "reshape"), &[Some(tensor)], &[copy]);
             self.program.outputs.push(copy);
+        }
+        Ok(())
+    }
+
+    /// The states with their bytes before the first run.
+    pub fn lower_states(&mut self) -> Result<(), LowerError> {
+        for state in &self.graph.states {
+            let tensor = &self.program.tensors[self.program.inputs[state.input]];
+            let end = &self.program.tensors[self.program.outputs[state.output]];
+            if (tensor.dtype, &tensor.dims, tensor.quant) != (end.dtype, &end.dims, end.quant) {
+                let kind = |t: &ProgramTensor| format!("{} {:?}", t.dtype.name(), t.dims);
+                let reason = format!("is a state of {}, `{}` of {}", kind(tensor), end.name, kind(end));
+                return Err(LowerError::value(&tensor.name, reason, "name an input and an output of one kind"));
+            }
+            let reals = match state.initial.is_empty() {
+                true => vec![0.0; tensor.elements()],
+                false => state.initial.clone(),
+            };
+            let (scale, zp) = tensor.quant.unwrap_or((1.0, 0));
+            let code = |v: f32, lo: f32, hi: f32| (v / scale).round_ties_even().max(lo).min(hi) as i32;
+            let bytes: Vec<u8> = match tensor.dtype {
+                DType::F32 => reals.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                DType::I8 => reals.iter().map(|&v| (code(v, -512.0, 512.0) + zp).clamp(-128, 127) as u8).collect(),
+                DType::I16 => reals.iter().flat_map(|&v| (code(v, -32768.0, 32767.0) as i16).to_le_bytes()).collect(),
+                _ if reals.iter().all(|&v| v == 0.0) => vec![0; tensor.bytes()],
+                other => {
+                    let reason = format!("is a state of type {} that does not start at 0", other.name());
+                    return Err(LowerError::value(&tensor.name, reason, "cast it to float32 in the model"));
+                }
+            };
+            let zeros = bytes.iter().all(|&byte| byte == 0);
+            let initial = if zeros { None } else { Some(self.pool.add_constant(&bytes, 4)) };
+            self.program.states.push(ProgramState { input: state.input, output: state.output, initial });
         }
         Ok(())
     }

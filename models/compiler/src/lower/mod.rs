@@ -30,6 +30,7 @@ pub(crate) mod plain_int;
 pub(crate) mod pool;
 mod pool2d;
 mod recurrent;
+pub(crate) mod recurrent_i8;
 pub(crate) mod reduce;
 pub mod requant;
 mod softmax;
@@ -118,6 +119,7 @@ pub fn lower(graph: &Graph, target: &TargetSpec, options: &LowerOptions) -> Resu
         lowering.lower_node(node)?;
     }
     lowering.lower_outputs()?;
+    lowering.lower_states()?;
     let Lowering { mut program, pool, .. } = lowering;
     program.weights = pool.bytes;
     let weights = weight_format(&program);

@@ -28,7 +28,7 @@ fn code(activation: Activation) -> (u32, f32, f32) {
     }
 }
 
-fn op(cell: CellKind) -> (OpCode, &'static str) {
+pub(crate) fn op(cell: CellKind) -> (OpCode, &'static str) {
     match cell {
         CellKind::Lstm => (OpCode::Lstm, "lstm_f32"),
         CellKind::Gru => (OpCode::Gru, "gru_f32"),
@@ -45,6 +45,12 @@ fn packed(rows: &[f32], n: usize, k: usize) -> Vec<f32> {
 
 impl Lowering<'_> {
     pub fn lower_recurrent(&mut self, node: &Node, layer: &Recurrent) -> Result<(), LowerError> {
+        if let Some(int8) = self.int8_cell(node, layer) {
+            match self.lower_recurrent_i8(node, layer, int8) {
+                Ok(()) => return Ok(()),
+                Err(reason) => self.note(node, format!("runs in f32: {reason}")),
+            }
+        }
         let graph = self.graph;
         let operand = |slot: usize| node.inputs.get(slot).copied().flatten();
         let Some(x) = operand(0) else {

@@ -4,16 +4,22 @@ use super::bias::corrected_bias;
 use super::dynamic_matmul::quantize_matmul;
 use super::error::QuantizeError;
 use super::low_bit::{LayerMatrix, formats, roles, round_master};
-use super::plan::{Plan, Run};
+use super::plan::{Plan, Run, int8_cell};
 use super::roles::{Role, data_inputs};
 use super::scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 use super::weights::{Quantized, least_scale, quantize_bias, quantize_constant, quantize_weights};
-use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Value, ValueId};
+use crate::calibrate::Ranges;
+use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Recurrent, Value, ValueId};
 use crate::lowbit::{Clip, LowBitError, nearest};
 use crate::passes::edit::put_constant;
 
 /// Applies a static plan to `graph`.
-pub(super) fn apply(graph: &mut Graph, plan: &Plan, scheme: &QuantScheme) -> Result<(), QuantizeError> {
+pub(super) fn apply(
+    graph: &mut Graph,
+    plan: &Plan,
+    ranges: &Ranges,
+    scheme: &QuantScheme,
+) -> Result<(), QuantizeError> {
     let formats = formats(graph, scheme);
     for (index, &format) in formats.iter().enumerate() {
         if plan.runs[index] != Run::Integer {
@@ -26,6 +32,7 @@ pub(super) fn apply(graph: &mut Graph, plan: &Plan, scheme: &QuantScheme) -> Res
                 quantize_layer(graph, index, Some(grid), format, scheme)?;
             }
             Op::Binary { .. } | Op::Concat { .. } => quantize_operands(graph, index)?,
+            Op::Recurrent(_) => quantize_recurrent(graph, index, ranges)?,
             _ => {}
         }
     }
@@ -146,6 +153,30 @@ fn quantize_layer(
     }
     if let (Some(bias), Some(grid)) = (corrected.or(bias), x) {
         replace(graph, index, 2, quantize_bias(&bias, grid.scale, &scales), None);
+    }
+    Ok(())
+}
+
+/// Quantizes both matrices of a recurrent layer, one scale a row; biases stay real numbers.
+fn quantize_recurrent(graph: &mut Graph, index: usize, ranges: &Ranges) -> Result<(), QuantizeError> {
+    let node = graph.nodes[index].clone();
+    let Op::Recurrent(layer) = &node.op else { return Ok(()) };
+    let cell = int8_cell(graph, ranges, &node, layer);
+    for slot in [Recurrent::BIAS, Recurrent::RECURRENT_BIAS] {
+        if let Some(id) = node.inputs.get(slot).copied().flatten() {
+            finite(&node, graph.value(id))?;
+        }
+    }
+    for slot in [Recurrent::WEIGHTS, Recurrent::RECURRENT] {
+        let Some(id) = node.inputs.get(slot).copied().flatten() else { continue };
+        let data = finite(&node, graph.value(id))?;
+        let rows = graph.value(id).shape[0];
+        let mut quantized = quantize_weights(&data, rows, None);
+        quantized.codes.dynamic = false;
+        replace(graph, index, slot, quantized, None);
+    }
+    if let Op::Recurrent(layer) = &mut graph.nodes[index].op {
+        layer.int8 = Some(cell);
     }
     Ok(())
 }

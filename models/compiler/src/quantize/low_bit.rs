@@ -87,17 +87,21 @@ pub(super) fn formats(graph: &Graph, scheme: &QuantScheme) -> Vec<WeightFormat> 
 
 /// The role of each node under a scheme: layers that it keeps in f32 are none.
 pub(super) fn roles(graph: &Graph, scheme: &QuantScheme) -> Vec<Role> {
-    let of = |node: &Node| match (role(graph, node), scheme.layers.get(&node.name)) {
-        (Role::Layer, Some(WeightFormat::F32)) => Role::Float("kept in f32 (--keep-f32, --min-snr)".into()),
-        (role, _) => role,
+    let kept = |node: &Node| is_layer(graph, node) && scheme.layers.get(&node.name) == Some(&WeightFormat::F32);
+    let of = |node: &Node| match kept(node) {
+        true => Role::Float("kept in f32 (--keep-f32, --min-snr)".into()),
+        false => role(graph, node),
     };
     graph.nodes.iter().map(of).collect()
 }
 
 /// Names of the nodes that quantization is for, in order.
 pub fn layer_names(graph: &Graph) -> Vec<String> {
-    let layers = graph.nodes.iter().filter(|node| matches!(role(graph, node), Role::Layer));
-    layers.map(|node| node.name.clone()).collect()
+    graph.nodes.iter().filter(|node| is_layer(graph, node)).map(|node| node.name.clone()).collect()
+}
+
+fn is_layer(graph: &Graph, node: &Node) -> bool {
+    matches!(role(graph, node), Role::Layer) || matches!(node.op, Op::Recurrent(_))
 }
 
 /// The layers, by index, that a scheme gives fewer than 8 bits.

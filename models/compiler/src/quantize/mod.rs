@@ -49,7 +49,7 @@ pub fn quantize(
         (_, None) => apply::apply_dynamic(&mut quantized, scheme)?,
         (_, Some(ranges)) => {
             let plan = plan::plan(graph, ranges, scheme)?;
-            apply::apply(&mut quantized, &plan, scheme)?;
+            apply::apply(&mut quantized, &plan, ranges, scheme)?;
             plan.runs
         }
     };

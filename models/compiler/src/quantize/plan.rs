@@ -8,7 +8,7 @@ use super::roles::{Role, data_inputs};
 use super::scheme::QuantScheme;
 use super::unify_concat::unify_concat;
 use crate::calibrate::Ranges;
-use crate::graph::{ActQuant, Clamp, Graph, Node, Op, Unary, ValueId};
+use crate::graph::{ActQuant, CellKind, Clamp, Graph, Int8Cell, Node, Op, Recurrent, Unary, ValueId};
 
 /// How a node will run.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ impl Planner<'_> {
     fn want(&mut self) {
         for (index, node) in self.graph.nodes.iter().enumerate().rev() {
             let wants = match self.roles[index] {
-                Role::Layer => !self.belongs_to_file(node),
+                Role::Layer | Role::Recurrent => !self.belongs_to_file(node),
                 Role::Move | Role::Join => self.wanted[node.outputs[0].index()],
                 _ => false,
             };
@@ -130,6 +130,15 @@ impl Planner<'_> {
             _ if all_constant => Run::Float("its operands are constant".into()),
             _ => missing.map_or(Run::Integer, Run::Float),
         };
+        if let (Run::Integer, Role::Recurrent) = (&run, &self.roles[index]) {
+            self.recurrent_grids(node)?;
+            return Ok(run);
+        }
+        for &more in node.outputs.iter().skip(1) {
+            if self.wanted[more.index()] && self.graph.value(more).quant.is_none() {
+                self.grids[more.index()] = Some(self.own_grid(more, None)?);
+            }
+        }
         if self.graph.value(output).quant.is_some() {
             return Ok(run);
         }
@@ -143,6 +152,38 @@ impl Planner<'_> {
         self.grids[output.index()] = grid;
         Ok(run)
     }
+}
+
+impl Planner<'_> {
+    /// The grid of h where it leaves the layer in int8; other states have one only where a layer reads them.
+    fn recurrent_grids(&mut self, node: &Node) -> Result<(), QuantizeError> {
+        let Op::Recurrent(layer) = &node.op else { return Ok(()) };
+        let cell = int8_cell(self.graph, self.ranges, node, layer);
+        let h = ActQuant { scale: cell.scale, zero_point: 0, bits: 8, unsigned: false };
+        for (i, &id) in node.outputs.iter().enumerate() {
+            let codes = if layer.cell == CellKind::Gru { 0 } else { 1 };
+            let of_h = i < usize::from(layer.sequence) + codes;
+            if of_h {
+                self.grids[id.index()] = Some(h);
+            } else if self.wanted[id.index()] {
+                self.grids[id.index()] = Some(self.own_grid(id, None)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Grids inside of a recurrent layer. |h| is at most 1; of c only the last of each run was seen, hence the
+/// room: twice the largest, four times where a run has several steps.
+pub(super) fn int8_cell(graph: &Graph, ranges: &Ranges, node: &Node, layer: &Recurrent) -> Int8Cell {
+    let range = |id: ValueId| ranges.get(&graph.value(id).name).map(|range| range.abs_max);
+    let first = node.outputs.first().copied();
+    let h = first.filter(|_| layer.sequence).and_then(range).filter(|&h| h > 1e-3 && h < 1.0).unwrap_or(1.0);
+    let steps = node.inputs.first().copied().flatten().and_then(|x| graph.value(x).shape.first().copied());
+    let room = if steps == Some(1) { 2.0 } else { 4.0 };
+    let c = node.outputs.last().copied().filter(|_| layer.cell == CellKind::Lstm).and_then(range).unwrap_or(0.0);
+    let bits = (0..5u32).find(|&bits| (1u32 << bits) as f32 >= c * room).unwrap_or(if c < 128.0 { 7 } else { 11 });
+    Int8Cell { scale: h / 127.0, cell_bits: 15 - bits.max(2) }
 }
 
 /// Values that keep their f32 form next to a quantized copy.

@@ -1,6 +1,7 @@
 //! What an operation needs to run in integers.
 
-use crate::graph::{ActQuant, Binary, DType, Graph, Node, Op, Unary, ValueId};
+use crate::graph::{ActQuant, Binary, DType, Graph, Node, Op, Recurrent, Unary, ValueId};
+use crate::lower::recurrent_i8::obstacle;
 
 /// The part an operation plays in a quantized graph.
 pub(super) enum Role {
@@ -8,6 +9,8 @@ pub(super) enum Role {
     Layer,
     /// Moves or selects elements: its output has the grid of its input.
     Move,
+    /// A recurrent layer with constant weights: wants its input in int8, its h has a grid of its own.
+    Recurrent,
     /// Runs in integers once all its operands are int8, onto a grid of its own
     /// or a fixed one.
     Elementwise { fixed: Option<ActQuant> },
@@ -59,6 +62,18 @@ fn layer_obstacle(graph: &Graph, node: &Node) -> Option<String> {
     None
 }
 
+fn recurrent_obstacle(graph: &Graph, node: &Node) -> Option<String> {
+    let value = |slot: usize| node.inputs.get(slot).copied().flatten().map(|id| graph.value(id));
+    if value(Recurrent::PEEPHOLES).is_some() {
+        return Some("it has peepholes".into());
+    }
+    let weights = [Recurrent::WEIGHTS, Recurrent::RECURRENT].map(value);
+    match weights.into_iter().all(|w| w.is_some_and(|w| w.f32s().is_some() && w.codes.is_none())) {
+        true => None,
+        false => Some("its weights are computed or quantized by the model file".into()),
+    }
+}
+
 /// Functions whose 256-entry table is as good as int8 operands allow. Those that
 /// stretch a part of their range (exp, log, reciprocal, …) keep f32.
 fn table(unary: &Unary) -> Option<Option<ActQuant>> {
@@ -87,6 +102,10 @@ pub(super) fn role(graph: &Graph, node: &Node) -> Role {
     match &node.op {
         Op::Conv { .. } | Op::Dense { .. } => match layer_obstacle(graph, node) {
             None => Role::Layer,
+            Some(reason) => Role::Float(reason),
+        },
+        Op::Recurrent(layer) => match obstacle(layer).or_else(|| recurrent_obstacle(graph, node)) {
+            None => Role::Recurrent,
             Some(reason) => Role::Float(reason),
         },
         Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. } | Op::MaxPool { .. } => Role::Move,

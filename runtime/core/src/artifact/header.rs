@@ -71,6 +71,8 @@ pub enum SectionKind {
     Weights = 5,
     /// `u16` tensor indices: inputs, then outputs.
     Io = 6,
+    /// [`StateRecord`](super::StateRecord)s: what the model keeps between runs.
+    States = 7,
     /// `u32` offsets into the text behind them, one a tensor and one more: UTF-8 names.
     Names = OPTIONAL | 1,
     /// UTF-8 JSON: how the artifact was made.

@@ -10,5 +10,7 @@ pub use header::{
     ALIGNMENT, HEADER_BYTES, Header, MAGIC, OPTIONAL, REGION_SHIFT, SectionEntry, SectionKind, VERSION_MAJOR,
     VERSION_MINOR, WEIGHTS_MAGIC, WeightsHeader, region_bytes,
 };
-pub use records::{AFTER_LAST_STEP, NO_OPERAND, StageRecord, StepRecord, TensorRecord, step_flags, tensor_flags};
+pub use records::{
+    AFTER_LAST_STEP, NO_OPERAND, StageRecord, StateRecord, StepRecord, TensorRecord, step_flags, tensor_flags,
+};
 pub use view::{Artifact, Step, TensorView};

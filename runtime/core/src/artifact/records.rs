@@ -91,6 +91,22 @@ pub struct StepRecord {
     pub scratch_bytes: u32,
 }
 
+/// A state: the input that takes what the output held after the run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StateRecord {
+    /// Tensor indices; both have the flag `STATE`.
+    pub input: u16,
+    pub output: u16,
+    /// Offset in the weights section of the bytes before the first run; `u32::MAX`: zeros.
+    pub initial: u32,
+}
+
+impl StateRecord {
+    /// Marks a state that starts as zeros.
+    pub const ZEROS: u32 = u32::MAX;
+}
+
 /// Where the weights of one step lie, and where they are read to. `bytes` is 0 for steps without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

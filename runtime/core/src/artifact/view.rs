@@ -23,6 +23,7 @@ pub struct Artifact<'a> {
     io: &'a [u16],
     names: &'a [u8],
     meta: &'a [u8],
+    states: &'a [StateRecord],
 }
 
 /// One step with its operands and parameters resolved.
@@ -131,12 +132,13 @@ impl<'a> Artifact<'a> {
         table: &'a [SectionEntry],
         apart: Option<&'a [u8]>,
     ) -> Result<Self, Error> {
-        let mut found: [Option<&'a [u8]>; 8] = [None; 8];
+        let mut found: [Option<&'a [u8]>; 9] = [None; 9];
         for entry in table {
             let slot = match entry.kind {
                 kind @ 1..=6 => kind as usize - 1,
                 kind if kind == SectionKind::Names as u32 => 6,
                 kind if kind == SectionKind::Meta as u32 => 7,
+                kind if kind == SectionKind::States as u32 => 8,
                 kind if kind & OPTIONAL != 0 => continue,
                 kind => return Err(Error::new(ErrorKind::BadSection).with(kind as usize)),
             };
@@ -160,6 +162,7 @@ impl<'a> Artifact<'a> {
             io: slice_of(required(5)?, 6)?,
             names: found[6].unwrap_or(&[]),
             meta: found[7].unwrap_or(&[]),
+            states: found[8].map_or(Ok(&[][..]), |states| slice_of(states, SectionKind::States as u32))?,
         };
         let most = u16::MAX as usize - 1;
         if artifact.tensors.len() > most || artifact.steps.len() > most {
@@ -216,6 +219,11 @@ impl<'a> Artifact<'a> {
     /// Tensor indices of the outputs.
     pub fn outputs(&self) -> &'a [u16] {
         self.io.get(self.header.inputs as usize..).unwrap_or(&[])
+    }
+
+    /// What the model keeps between runs.
+    pub fn states(&self) -> &'a [StateRecord] {
+        self.states
     }
 
     pub fn weights(&self) -> &'a [u8] {

@@ -44,6 +44,7 @@ mod places;
 mod pool;
 mod quantize;
 mod recurrent;
+mod recurrent_i8;
 mod reduce;
 mod resample;
 mod reshape;
@@ -195,6 +196,8 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<CumSum<F32>>(),
     OpEntry::of::<CumSum<Int>>(),
     OpEntry::of::<Trig<F32>>(),
+    OpEntry::of::<Lstm<W8>>(),
+    OpEntry::of::<Gru<W8>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

@@ -1,7 +1,7 @@
 //! One small valid program for every entry of the op table.
 #![allow(dead_code)]
 
-use selvedge_core::artifact::step_flags;
+use selvedge_core::artifact::{NO_OPERAND, step_flags};
 use selvedge_core::params::*;
 use selvedge_core::{DType, Format, OpCode as Op};
 use selvedge_kernels::{ConvShape, pack};
@@ -440,6 +440,122 @@ fn moves() -> Vec<(&'static str, Program)> {
     ]
 }
 
+const H: u32 = 5;
+
+/// A recurrent layer of 11 steps, 2 rows, 3 inputs, [`H`] hidden values; gates a row of weights.
+fn recurrent_f32(code: Op, gates: usize, flags: u32) -> Program {
+    let (n, h) = (gates * H as usize, H as usize);
+    let live = flags & recurrent::LIVE != 0;
+    let lstm = code == Op::Lstm;
+    let state: &[u32] = &[2, H];
+    let mut p = Program::default();
+    let x = p.input(DType::F32, &[11, 2, 3]);
+    let more = [(recurrent::LIVE_RECURRENT_BIAS, h), (recurrent::LIVE_PEEPHOLES, 3 * h)];
+    let more: usize = more.iter().map(|&(flag, n)| if flags & flag != 0 { n } else { 0 }).sum();
+    let w = if live { p.input(DType::F32, &[(n * (3 + h + 1) + more) as u32]) } else { NO_OPERAND };
+    let before = p.input(DType::F32, state);
+    let c = if lstm { p.input(DType::F32, state) } else { NO_OPERAND };
+    let lengths = p.input(DType::I32, &[2]);
+    let mut outputs = Vec::new();
+    if flags & recurrent::SEQUENCE != 0 {
+        outputs.push(p.tensor(DType::F32, &[11, 2, H]));
+    }
+    (0..if lstm { 2 } else { 1 }).for_each(|_| outputs.push(p.tensor(DType::F32, state)));
+    let direct = if code == Op::Gru { 2 * h } else { n };
+    let sizes = [pack::f32_elements(n, 3), pack::f32_elements(direct, h) + pack::f32_elements(n - direct, h)];
+    let [weights, recurrent] = sizes.map(|n| if live { NONE } else { f32_array(&mut p, n).0 });
+    let linear = flags & recurrent::LINEAR_BEFORE_RESET != 0;
+    let bias = if live { NONE } else { p.channels(&reals(n)) };
+    let recurrent_bias = if live || !linear { NONE } else { p.channels(&reals(h)) };
+    let peepholes = if live || !lstm { NONE } else { p.array(bytemuck::cast_slice(&reals(3 * h))) };
+    let args = RecurrentF32 {
+        hidden: H,
+        flags,
+        clip: 3.0,
+        activations: [unary::SIGMOID, unary::TANH, recurrent::SOFTSIGN],
+        alpha: [0.0; 3],
+        beta: [0.0; 3],
+        weights,
+        recurrent,
+        bias,
+        recurrent_bias,
+        peepholes,
+    };
+    let packed = if live { sizes[0] + sizes[1] + pack::padded_channels(n) + pack::padded_channels(h) } else { 0 };
+    let scratch = 9 * 2 * n + if code == Op::Gru { 2 * h } else { 0 } + packed;
+    p.step((code, Format::F32), &[x, w, before, c, lengths], &outputs, params(args), scratch * 4);
+    outputs.iter().for_each(|&t| p.output(t));
+    p
+}
+
+/// As [`recurrent_f32`], in int8.
+fn recurrent_i8(code: Op, gates: usize, flags: u32) -> Program {
+    let (n, h) = (gates * H as usize, H as usize);
+    let gru = code == Op::Gru;
+    let state: &[u32] = &[2, H];
+    let mut p = Program::default();
+    let x = p.input(DType::I8, &[11, 2, 3]);
+    let of_h = if gru { DType::I16 } else { DType::I8 };
+    let before = p.input(of_h, state);
+    let c = if gru { NO_OPERAND } else { p.input(DType::I16, state) };
+    let lengths = p.input(DType::I32, &[2]);
+    let mut outputs = vec![p.tensor(DType::I8, &[11, 2, H]), p.tensor(of_h, state)];
+    if !gru {
+        outputs.push(p.tensor(DType::I16, state));
+    }
+    let direct = if gru { 2 * h } else { n };
+    let mut recurrent = packed(1, direct, h);
+    if gru {
+        recurrent.extend(packed(1, n - direct, h));
+    }
+    let table: Vec<i16> = (0..513).map(|i| ((i * 251) % 32768 - 200) as i16).collect();
+    let [weights, recurrent] = [packed(1, n, 3), recurrent].map(|w| p.array(bytemuck::cast_slice(&w)));
+    let tables = [p.array(bytemuck::cast_slice(&table)); 3];
+    let multipliers: Vec<i32> = (0..n).map(|i| (1 << 29) + i as i32 * 12345).collect();
+    let wide: Vec<i64> = (0..n).map(|i| (i as i64 - 7) << 37).collect();
+    let args = RecurrentI8 {
+        hidden: H,
+        flags: flags | recurrent::SEQUENCE,
+        clip: 32000,
+        tables,
+        weights,
+        recurrent,
+        multiplier_x: p.array(bytemuck::cast_slice(&multipliers)),
+        multiplier_h: p.array(bytemuck::cast_slice(&multipliers)),
+        bias: p.array(bytemuck::cast_slice(&wide)),
+        recurrent_bias: if flags & recurrent::LINEAR_BEFORE_RESET != 0 {
+            p.array(bytemuck::cast_slice(&wide[..h]))
+        } else {
+            NONE
+        },
+        shift: 28,
+        cell_bits: 11,
+        to_code_multiplier: [1 << 30; 2],
+        to_code_shift: [22, 7],
+    };
+    let scratch = 2 * n * 8 + if gru { 4 * h } else { 0 };
+    p.step((code, Format::W8), &[x, NO_OPERAND, before, c, lengths], &outputs, params(args), scratch);
+    outputs.iter().for_each(|&t| p.output(t));
+    p
+}
+
+/// Recurrent layers.
+pub fn recurrent() -> Vec<(&'static str, Program)> {
+    use recurrent::*;
+    vec![
+        ("lstm", recurrent_f32(Op::Lstm, 4, SEQUENCE)),
+        ("lstm, live and backwards", recurrent_f32(Op::Lstm, 4, SEQUENCE | LIVE | LIVE_PEEPHOLES | REVERSE)),
+        ("gru", recurrent_f32(Op::Gru, 3, SEQUENCE)),
+        ("gru, linear", recurrent_f32(Op::Gru, 3, LINEAR_BEFORE_RESET)),
+        ("gru, linear and live", recurrent_f32(Op::Gru, 3, LINEAR_BEFORE_RESET | LIVE | LIVE_RECURRENT_BIAS)),
+        ("rnn", recurrent_f32(Op::Rnn, 1, SEQUENCE | REVERSE)),
+        ("int8 lstm", recurrent_i8(Op::Lstm, 4, 0)),
+        ("int8 lstm, backwards", recurrent_i8(Op::Lstm, 4, REVERSE | INPUT_FORGET)),
+        ("int8 gru", recurrent_i8(Op::Gru, 3, 0)),
+        ("int8 gru, linear", recurrent_i8(Op::Gru, 3, LINEAR_BEFORE_RESET)),
+    ]
+}
+
 /// All programs, with names for messages.
 pub fn all() -> Vec<(&'static str, Program)> {
     [
@@ -450,6 +566,7 @@ pub fn all() -> Vec<(&'static str, Program)> {
         plain_integers(),
         grids(),
         moves(),
+        recurrent(),
         super::zoo_low::all(),
         super::zoo_indexed::all(),
     ]

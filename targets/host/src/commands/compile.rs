@@ -4,12 +4,13 @@ use super::low_bit::LowBitArgs;
 use crate::error::Failure;
 use crate::progress;
 use crate::table::thousands;
+use selvedge::STATE_HEADER_BYTES;
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, read_array, read_npz};
 use selvedge_compiler::elastic::compile_elastic;
 use selvedge_compiler::emit::{EmitOptions, Names};
 use selvedge_compiler::fallback::{compile_with_fallback, keep_f32};
-use selvedge_compiler::graph::Graph;
+use selvedge_compiler::graph::{Graph, ValueId};
 use selvedge_compiler::import::{Bound, ImportOptions};
 use selvedge_compiler::lower::TargetSpec;
 use selvedge_compiler::mixed::compile_mixed;
@@ -62,6 +63,13 @@ pub struct Args {
     /// sigma=0.5 or sizes=sizes.npy (repeatable)
     #[arg(long, value_name = "NAME=NUMBER|FILE")]
     bind: Vec<String>,
+    /// The model runs frame by frame: the input takes what the output held after the frame before, as in
+    /// h0=hn; zeros before the first (repeatable)
+    #[arg(long, value_name = "INPUT=OUTPUT")]
+    state: Vec<String>,
+    /// LSTM, GRU and RNN without a state before their first step keep theirs from run to run
+    #[arg(long)]
+    stream: bool,
     /// Memory for the arena: one region is a limit (`sram=64K`), of two the first is the fast one
     /// (`fast=64K,slow=512K`); each tensor lies in one of them
     #[arg(long, value_name = "NAME=BYTES[,NAME=BYTES]")]
@@ -218,8 +226,16 @@ fn options(args: &Args) -> Result<CompileOptions, Failure> {
     };
     let shapes = args.shape.iter().map(|s| shape(s)).collect::<Result<_, _>>()?;
     let bind = args.bind.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
+    let states = args.state.iter().map(|text| state(text)).collect::<Result<_, _>>()?;
     let mut options = CompileOptions {
-        import: ImportOptions { shapes, bind, folder: folder(&args.model), ..ImportOptions::default() },
+        import: ImportOptions {
+            shapes,
+            bind,
+            states,
+            stream: args.stream,
+            folder: folder(&args.model),
+            ..ImportOptions::default()
+        },
         scheme: QuantScheme { int8_matmul: args.matmul == "int8", ..QuantScheme::w8a8() },
         observer,
         factorize: super::factorize::options(&args.factorize)?,
@@ -284,6 +300,13 @@ pub fn shape(text: &str) -> Result<(String, Vec<usize>), Failure> {
     Ok((name.to_string(), dims))
 }
 
+/// INPUT=OUTPUT as two names.
+fn state(text: &str) -> Result<(String, String), Failure> {
+    let names = text.split_once('=').filter(|(input, output)| !input.is_empty() && !output.is_empty());
+    let bad = || Failure::bad(format!("--state {text}: give INPUT=OUTPUT, as in h0=hn"));
+    names.map(|(input, output)| (input.to_string(), output.to_string())).ok_or_else(bad)
+}
+
 /// NAME=0.5 as a name and a number, NAME=FILE.npy as a name and an array.
 fn bind(text: &str) -> Result<(String, Bound), Failure> {
     let bad = || Failure::bad(format!("--bind {text}: give NAME=NUMBER or NAME=FILE.npy, as in sigma=0.5"));
@@ -302,19 +325,20 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// Calibration samples for a graph with one input (any array) or several (an .npz by input name).
 pub fn samples(spec: &str, graph: &Graph) -> Result<Vec<Sample>, Failure> {
     let bad = |e: &dyn std::fmt::Display| Failure::bad(format!("{spec}: {e}"));
-    if graph.inputs.len() == 1 {
+    let inputs = graph.plain_inputs();
+    if let &[input] = inputs.as_slice() {
         let array = read_array(spec)?;
-        return split(&array, &graph.value(graph.inputs[0]).shape)
+        return split(&array, &graph.value(input).shape)
             .map(|tensors| tensors.into_iter().map(|t| Sample { tensors: vec![t] }).collect())
-            .ok_or_else(|| bad(&misfit(graph, 0, &array)));
+            .ok_or_else(|| bad(&misfit(graph, input, &array)));
     }
     let arrays = read_npz(Path::new(spec))?;
     let mut columns = Vec::new();
-    for (index, &input) in graph.inputs.iter().enumerate() {
+    for &input in &inputs {
         let name = &graph.value(input).name;
         let array = arrays.iter().find(|(key, _)| key == name).map(|(_, a)| a);
         let array = array.ok_or_else(|| bad(&format!("no array named '{name}' for that input")))?;
-        let tensors = split(array, &graph.value(input).shape).ok_or_else(|| bad(&misfit(graph, index, array)))?;
+        let tensors = split(array, &graph.value(input).shape).ok_or_else(|| bad(&misfit(graph, input, array)))?;
         columns.push(tensors.into_iter());
     }
     let mut samples = Vec::new();
@@ -324,8 +348,8 @@ pub fn samples(spec: &str, graph: &Graph) -> Result<Vec<Sample>, Failure> {
     Ok(samples)
 }
 
-fn misfit(graph: &Graph, index: usize, array: &Array) -> String {
-    let value = graph.value(graph.inputs[index]);
+fn misfit(graph: &Graph, input: ValueId, array: &Array) -> String {
+    let value = graph.value(input);
     format!("the array's shape {:?} does not fit input '{}' of shape {:?}", array.shape, value.name, value.shape)
 }
 
@@ -367,6 +391,12 @@ fn summary(path: &str, compiled: &Compiled) -> String {
     }
     if let Some(largest) = plan.stages.iter().map(|stage| stage.bytes).max() {
         text += &format!("weights read step by step, at most {} bytes at once\n", thousands(largest as u64));
+    }
+    let program = &compiled.program;
+    if !program.states.is_empty() {
+        let bytes: usize = program.states.iter().map(|s| program.tensors[program.inputs[s.input]].bytes()).sum();
+        let count = program.states.len();
+        text += &format!("{count} states, {} bytes between frames\n", thousands((bytes + STATE_HEADER_BYTES) as u64));
     }
     text + &format!(
         "{path}: {} bytes of flash, {} bytes of arena (lower bound {}), {} steps, {} MACs\n",

@@ -4,7 +4,8 @@ use crate::error::Failure;
 use crate::feed::Feed;
 use crate::files::{open_artifact, read_input};
 use crate::progress;
-use selvedge::{AlignedBuf, Artifact, DType, Session};
+use selvedge::artifact::tensor_flags;
+use selvedge::{AlignedBuf, Artifact, DType, StreamSession, state_bytes};
 use selvedge_compiler::data::{Array, ArrayData, write_npz};
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// Artifact to run
     model: PathBuf,
-    /// Input file (.npy, .npz[:KEY], .png, .wav), in the order of the inputs, or NAME=FILE; an array with more entries than the batch runs every entry
+    /// Input file (.npy, .npz[:KEY], .png, .wav), in the order of the inputs, or NAME=FILE; an array with more entries than the batch runs every entry,
+    /// frame by frame through one state where the model keeps state
     #[arg(long, required = true)]
     input: Vec<String>,
     /// Write the outputs, stacked, under their ONNX names
@@ -30,7 +32,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let failed = |e: selvedge::Error| Failure::bad(format!("{model}: {e}"));
     let artifact = Artifact::parse(&file).map_err(failed)?;
     let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut session = Session::new(artifact, &mut arena).map_err(failed)?;
+    let mut state = vec![0; state_bytes(&artifact)];
+    let mut session = StreamSession::new(artifact, &mut arena, &mut state).map_err(failed)?;
     let feeds = feeds(&args.input, &artifact)?;
     let entries = feeds.iter().map(Feed::entries).max().unwrap_or(0);
     if let Some(feed) = feeds.iter().find(|f| f.entries() != entries && f.entries() != 1) {
@@ -44,9 +47,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     for entry in 0..entries {
         for (index, feed) in feeds.iter().enumerate() {
-            feed.fill(&mut session, index, if feed.entries() == 1 { 0 } else { entry })?;
+            feed.fill_input(session.input(index).map_err(failed)?, if feed.entries() == 1 { 0 } else { entry })?;
         }
-        session.run().map_err(|e| Failure::bad(format!("{model}, entry {entry}: {e}")))?;
+        session.step().map_err(|e| Failure::bad(format!("{model}, entry {entry}: {e}")))?;
         for (index, bytes) in stacked.iter_mut().enumerate() {
             let output = session.output(index).map_err(failed)?;
             bytes.extend_from_slice(output.bytes());
@@ -70,14 +73,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The tensors that are no state of a stream.
+fn plain(artifact: &Artifact<'_>, tensors: &[u16]) -> Vec<u16> {
+    let state = |t: u16| artifact.record(t as usize).is_ok_and(|record| record.flags & tensor_flags::STATE != 0);
+    tensors.iter().copied().filter(|&t| !state(t)).collect()
+}
+
 fn name(artifact: &Artifact<'_>, output: usize) -> String {
-    let index = artifact.outputs().get(output).map_or(usize::MAX, |&t| t as usize);
+    let index = plain(artifact, artifact.outputs()).get(output).map_or(usize::MAX, |&t| t as usize);
     artifact.name(index).map_or_else(|| format!("output{output}"), str::to_owned)
 }
 
 /// Files to inputs: by name where NAME=FILE is given, else by position.
 pub fn feeds(specs: &[String], artifact: &Artifact<'_>) -> Result<Vec<Feed>, Failure> {
-    let inputs = artifact.inputs();
+    let inputs = plain(artifact, artifact.inputs());
     let names: Vec<String> = inputs
         .iter()
         .enumerate()
@@ -99,7 +108,7 @@ pub fn feeds(specs: &[String], artifact: &Artifact<'_>) -> Result<Vec<Feed>, Fai
         }
     }
     let mut feeds = Vec::new();
-    for ((file, &tensor), name) in files.iter().zip(inputs).zip(&names) {
+    for ((file, &tensor), name) in files.iter().zip(&inputs).zip(&names) {
         let file = file.ok_or_else(|| Failure::bad(format!("no file for input '{name}'")))?;
         let view = artifact.tensor(tensor as usize).map_err(Failure::bad)?;
         feeds.push(Feed::new(file, read_input(file)?, name, view.dims)?);

@@ -107,6 +107,7 @@ pub(super) fn recurrent(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
             input_forget: attrs::flag(node, "input_forget", false)?,
             linear_before_reset: attrs::flag(node, "linear_before_reset", false)?,
             sequence: has_output(node, 0),
+            int8: None,
             live: None,
         };
         made.push(one_direction(b, node, &layer, direction, op, (x, lengths))?);
