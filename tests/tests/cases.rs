@@ -9,9 +9,6 @@ use selvedge_compiler::{CompileOptions, compile};
 use selvedge_tests::data_dir;
 use std::path::Path;
 
-/// Not yet imported: recurrent operators come with their own issue.
-const REFUSED: &[&str] = &["06_recurrent"];
-
 fn run_case(dir: &Path) -> Result<(), String> {
     // In the order of the file, which is that of the graph.
     let arrays = read_npz(&dir.join("data.npz")).map_err(|e| e.to_string())?;
@@ -60,7 +57,7 @@ fn run_case(dir: &Path) -> Result<(), String> {
 }
 
 #[test]
-fn cases_that_broke_other_runtimes_pass_or_are_refused_by_name() {
+fn cases_that_broke_other_runtimes_pass() {
     let Some(data) = data_dir("cases") else { return };
     let mut dirs: Vec<_> =
         std::fs::read_dir(data.join("cases")).expect("cases").map(|e| e.expect("entry").path()).collect();
@@ -70,10 +67,8 @@ fn cases_that_broke_other_runtimes_pass_or_are_refused_by_name() {
         let name = dir.file_name().expect("name").to_string_lossy().into_owned();
         let result = run_case(dir);
         println!("{name}: {}", result.as_ref().map_or_else(|e| e.as_str(), |()| "passed"));
-        match (REFUSED.contains(&name.as_str()), result) {
-            (false, Ok(())) => {}
-            (true, Err(e)) if e.contains("GRU") => {}
-            (_, result) => wrong.push(format!("{name}: {result:?}")),
+        if let Err(e) = result {
+            wrong.push(format!("{name}: {e}"));
         }
     }
     assert!(dirs.len() >= 12 && wrong.is_empty(), "{wrong:#?}");
