@@ -186,12 +186,9 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Compiles the best that fits by `finish`, and the best uniform width that fits; the better of the two.
+    /// Compiles the best that fits by `finish`, and the best uniform width that fits; the better of the two. Where an
+    /// agreement was asked for, the smallest that agrees enough.
     pub fn choose(&mut self, finish: &mut Final<'_>) -> Result<(Vec<usize>, Compiled), CompileError> {
-        if self.bench.mixed.agreement.is_some() {
-            let widths = &self.agreeing()?.widths;
-            return Ok((widths.clone(), finish(&self.bench, &self.layers, widths)?));
-        }
         let most = self.bench.mixed.bytes.unwrap_or(usize::MAX);
         // Branches and other channels that are dead may make it larger than it was: then with less room.
         let mut room = most;
@@ -200,8 +197,12 @@ impl<'a> Field<'a> {
                 let fitting = self.tried.iter().filter(|t| self.fits(t, room) && t.point.mixed == mixed);
                 fitting.max_by(|a, b| a.point.snr_db.total_cmp(&b.point.snr_db).then(b.point.bytes.cmp(&a.point.bytes)))
             };
-            let finalists = [best(false), best(true)].into_iter().flatten();
-            let finalists: Vec<Vec<usize>> = finalists.map(|tried| tried.widths.clone()).collect();
+            let finalists = match self.bench.mixed.agreement {
+                Some(asked) => [Some(self.agreeing(asked, room)?), None],
+                None => [best(false), best(true)],
+            };
+            let finalists: Vec<Vec<usize>> =
+                finalists.into_iter().flatten().map(|tried| tried.widths.clone()).collect();
             let mut found: Option<(f64, Vec<usize>, Compiled)> = None;
             let mut over = usize::MAX;
             for widths in finalists {
@@ -227,9 +228,7 @@ impl<'a> Field<'a> {
     }
 
     /// The smallest that agrees enough.
-    fn agreeing(&self) -> Result<&Tried, MixedError> {
-        let asked = self.bench.mixed.agreement.unwrap_or(0.0);
-        let most = self.bench.mixed.bytes.unwrap_or(usize::MAX);
+    fn agreeing(&self, asked: f64, most: usize) -> Result<&Tried, MixedError> {
         let fitting = || self.tried.iter().filter(|tried| self.fits(tried, most));
         let enough = fitting().filter(|tried| tried.point.agreement >= asked);
         let best = fitting().map(|tried| tried.point.agreement).fold(0.0, f64::max);
