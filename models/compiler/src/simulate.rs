@@ -2,14 +2,16 @@
 
 use crate::data::ArrayData;
 use crate::emit::{EmitOptions, Names, emit_with};
-use crate::graph::{self, ActQuant, Graph, Op};
+use crate::graph::{self, ActQuant, Constant, Graph, Node, Op};
 use crate::lower::{LowerError, LowerOptions, TargetSpec, lower};
 use crate::plan::plan_memory;
-use crate::program::{Program, ProgramState, ProgramTensor};
-use selvedge_core::{Artifact, DType, Error, arith};
+use crate::program::{Program, ProgramState, ProgramStep, ProgramTensor};
+use selvedge_core::params::{ConvF32, DenseF32};
+use selvedge_core::{Artifact, DType, Error, Format, OpCode, arith};
 use selvedge_exec::{Probe, Session, StepCtx, StepOutputs};
 use std::collections::HashSet;
-use zerocopy::IntoBytes;
+use std::ops::Range;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Data for one input, in the order of memory.
 pub type InputData = ArrayData;
@@ -125,7 +127,23 @@ impl Simulator {
         &self.program
     }
 
-    /// Runs once; states go on from the run before, and data is given for the other inputs. `observe` sees name, dims and real values of every computed value of the graph,
+    /// Gives a Conv or Dense of `graph` that runs in f32 other weights, in the order of the graph; says
+    /// whether there is such a step. A layer whose weights are another's, byte by byte, shares them.
+    pub(crate) fn set_weights(&mut self, graph: &Graph, node: &Node, data: &[f32]) -> Result<bool, LowerError> {
+        let find =
+            |program: &Program| program.steps.iter().filter(|step| step.name == node.name).find_map(float_weights);
+        let Some(place) = find(&self.program) else { return Ok(false) };
+        let options = LowerOptions { fuse: false, simulate: true, stage: false };
+        let packed = lower(&alone(graph, node, data), &TargetSpec::PORTABLE, &options)?;
+        let Some(from) = find(&packed).filter(|from| from.len() == place.len()) else { return Ok(false) };
+        // The weights are the last section.
+        let start = self.artifact_bytes - self.program.weights.len() + place.start;
+        self.artifact.as_mut_bytes()[start..start + place.len()].copy_from_slice(&packed.weights[from]);
+        Ok(true)
+    }
+
+    /// Runs once; states go on from the run before, and data is given for the other inputs. `observe` sees name,
+    /// dims and real values of every computed value of the graph,
     /// in the order of memory. Inputs on a grid also take f32 data, f32 inputs also int8 codes of
     /// the graph's grid.
     ///
@@ -182,6 +200,46 @@ fn reals(tensor: &ProgramTensor, data: &ArrayData) -> Vec<f32> {
         values.iter_mut().for_each(|v| *v = (*v - zp as f32) * scale);
     }
     values
+}
+
+/// Where the weights of an f32 layer lie.
+fn float_weights(step: &ProgramStep) -> Option<Range<usize>> {
+    if step.format != Format::F32 {
+        return None;
+    }
+    let (start, bytes) = match step.op {
+        OpCode::Dense => DenseF32::read_from_bytes(&step.params).ok().map(|p| (p.weights, p.weights_bytes))?,
+        OpCode::Conv2d | OpCode::DepthwiseConv2d => {
+            ConvF32::read_from_bytes(&step.params).ok().map(|p| (p.weights, p.weights_bytes))?
+        }
+        _ => return None,
+    };
+    Some(start as usize..(start + bytes) as usize)
+}
+
+/// A layer as a graph of its own, with these weights.
+fn alone(graph: &Graph, node: &Node, data: &[f32]) -> Graph {
+    let mut alone = Graph::default();
+    let mut node = node.clone();
+    for (slot, id) in node.inputs.iter_mut().enumerate() {
+        let Some(id) = id else { continue };
+        let mut value = graph.value(*id).clone();
+        (value.quant, value.io_dtype) = (None, None);
+        match slot {
+            0 => value.data = None,
+            1 => value = graph::Value::constant(value.name, value.shape, Constant::F32(data.to_vec())),
+            _ => {}
+        }
+        *id = alone.add_value(value);
+    }
+    for id in &mut node.outputs {
+        let value = graph.value(*id).clone();
+        *id = alone.add_value(graph::Value { quant: None, io_dtype: None, ..value });
+    }
+    alone.inputs.extend(node.inputs.first().copied().flatten());
+    alone.outputs.clone_from(&node.outputs);
+    alone.nodes.push(node);
+    alone
 }
 
 fn at_step(program: &Program, error: Error) -> LowerError {

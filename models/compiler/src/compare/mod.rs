@@ -18,14 +18,14 @@ use thiserror::Error;
 /// assert!((selvedge_compiler::compare::snr_db(&reference, &[1.1, -0.9, 0.9]) - 20.0).abs() < 1e-5);
 /// ```
 pub fn snr_db(reference: &[f32], test: &[f32]) -> f64 {
-    let mut error = Error::default();
+    let mut error = ErrorSums::default();
     error.add(reference, test);
     error.snr_db()
 }
 
 /// Largest `|r − t|`.
 pub fn max_abs_diff(reference: &[f32], test: &[f32]) -> f64 {
-    let mut error = Error::default();
+    let mut error = ErrorSums::default();
     error.add(reference, test);
     error.max_abs
 }
@@ -113,8 +113,8 @@ pub fn compare_layers(
     outputs: &[String],
 ) -> Result<Comparison, CompareError> {
     let mut order: Vec<String> = Vec::new();
-    let mut errors: HashMap<String, Error> = HashMap::new();
-    let (mut total, mut inputs, mut agreeing, mut rows) = (Error::default(), 0, 0, 0);
+    let mut errors: HashMap<String, ErrorSums> = HashMap::new();
+    let (mut total, mut inputs, mut agreeing, mut rows) = (ErrorSums::default(), 0, 0, 0);
     for (sample_index, sample) in samples.into_iter().enumerate() {
         let expected = record(reference, &sample, sample_index, "reference")?;
         let found = record(test, &sample, sample_index, "tested")?;
@@ -185,14 +185,14 @@ fn record(side: &mut Side<'_>, sample: &Sample, index: usize, name: &'static str
 
 /// Sums over the elements of one or many pairs.
 #[derive(Clone, Copy, Debug, Default)]
-struct Error {
+pub(crate) struct ErrorSums {
     signal: f64,
     noise: f64,
     max_abs: f64,
 }
 
-impl Error {
-    fn add(&mut self, reference: &[f32], test: &[f32]) {
+impl ErrorSums {
+    pub fn add(&mut self, reference: &[f32], test: &[f32]) {
         for (&r, &t) in reference.iter().zip(test) {
             let (r, d) = (f64::from(r), f64::from(r) - f64::from(t));
             self.signal += r * r;
@@ -201,7 +201,12 @@ impl Error {
         }
     }
 
-    fn snr_db(&self) -> f64 {
+    /// Noise power over the signal's.
+    pub fn loss(&self) -> f64 {
+        self.noise / self.signal.max(f64::MIN_POSITIVE)
+    }
+
+    pub fn snr_db(&self) -> f64 {
         if self.noise == 0.0 { f64::INFINITY } else { 10.0 * (self.signal / self.noise).log10() }
     }
 }

@@ -12,8 +12,10 @@ const KEPT: usize = 512;
 pub struct Gram {
     k: usize,
     tokens: usize,
-    /// Σ xᵀx, `[k, k]`, the upper triangle.
+    /// Σ xᵀx, `[k, k]`, the upper triangle; nothing where squares are enough.
     sums: DMatrix<f64>,
+    /// Its diagonal.
+    squares: Vec<f64>,
     pending: Vec<f32>,
     kept: Vec<f32>,
     random: u64,
@@ -22,7 +24,21 @@ pub struct Gram {
 impl Gram {
     /// Of rows of `k`.
     pub fn new(k: usize) -> Self {
-        Gram { k, tokens: 0, sums: DMatrix::zeros(k, k), pending: Vec::new(), kept: Vec::new(), random: 1 }
+        Gram { sums: DMatrix::zeros(k, k), ..Gram::of_squares(k) }
+    }
+
+    /// Of rows of `k`, without the products of columns: for [`mean_squares`](Self::mean_squares) and
+    /// [`kept`](Self::kept), in a small part of the time.
+    pub fn of_squares(k: usize) -> Self {
+        Gram {
+            k,
+            tokens: 0,
+            sums: DMatrix::zeros(0, 0),
+            squares: vec![0.0; k],
+            pending: Vec::new(),
+            kept: Vec::new(),
+            random: 1,
+        }
     }
 
     /// Adds rows `[tokens, k]`; rows that are all zero (padding) do not count.
@@ -39,7 +55,10 @@ impl Gram {
         for row in rows.chunks(self.k).filter(|row| row.iter().any(|&x| x != 0.0)) {
             self.keep(row);
             self.tokens += 1;
-            self.pending.extend_from_slice(row);
+            self.squares.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) * f64::from(*x));
+            if !self.sums.is_empty() {
+                self.pending.extend_from_slice(row);
+            }
         }
         if self.pending.len() >= 256 * self.k {
             self.flush();
@@ -62,6 +81,9 @@ impl Gram {
     }
 
     fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
         let rows = self.pending.len() / self.k.max(1);
         let x = DMatrix::from_row_iterator(rows, self.k, self.pending.iter().map(|&x| f64::from(x)));
         self.sums.gemm_tr(1.0, &x, &x, 1.0);
@@ -77,16 +99,16 @@ impl Gram {
         self.tokens
     }
 
-    /// Σ xᵀx.
+    /// Σ xᵀx; empty where only squares were added up.
     pub fn sums(&mut self) -> &DMatrix<f64> {
         self.flush();
         &self.sums
     }
 
     /// Mean x² of each column.
-    pub fn mean_squares(&mut self) -> Vec<f32> {
+    pub fn mean_squares(&self) -> Vec<f32> {
         let tokens = self.tokens.max(1) as f64;
-        self.sums().diagonal().iter().map(|x| (x / tokens) as f32).collect()
+        self.squares.iter().map(|x| (x / tokens) as f32).collect()
     }
 
     /// Rows to score outputs on, `[_, k]`.
@@ -122,6 +144,14 @@ mod tests {
         let counts = (1..=32).map(|place| gram.kept().iter().filter(|&&x| x == place as f32).count());
         assert!(counts.clone().all(|count| (4..=40).contains(&count)), "{:?}", counts.collect::<Vec<_>>());
         let mut gram = Gram::new(k);
+        let mut squares = Gram::of_squares(k);
+        squares.add(&rows).expect("fits");
+        let diagonal = sums.diagonal();
+        for (found, want) in squares.mean_squares().iter().zip(diagonal.iter()) {
+            let want = want / (tokens - 1) as f64;
+            assert!((f64::from(*found) - want).abs() < 1e-6 * want);
+        }
+        assert_eq!((squares.tokens(), squares.sums().len()), (tokens - 1, 0));
         assert_eq!(gram.add(&[1.0; 8]), Err(LowBitError::Columns { found: 8, k }));
     }
 }

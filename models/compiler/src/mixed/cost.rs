@@ -12,7 +12,7 @@ use zerocopy::IntoBytes;
 pub struct WidthCost {
     pub name: &'static str,
     pub bytes: usize,
-    /// Noise power of the output over its signal's.
+    /// Noise power of the model's outputs over their signal's, this layer alone being quantized.
     pub loss: f64,
     /// Of a run on this machine; 0 where it was not measured.
     pub micros: f64,
@@ -26,15 +26,19 @@ pub struct LayerCost {
 }
 
 impl LayerCost {
-    pub(super) fn of(sensitivity: &Sensitivity) -> Self {
-        let name = |name: &str| ["w8", "w4", "w3", "w2"].into_iter().find(|known| *known == name).unwrap_or("w8");
-        let widths = sensitivity.widths.iter().map(|(width, bytes, snr)| WidthCost {
-            name: name(width),
-            bytes: *bytes,
-            loss: 10f64.powf(-snr / 10.0),
-            micros: 0.0,
-        });
-        LayerCost { name: sensitivity.layer.clone(), widths: widths.collect() }
+    /// Of a layer with `weights` weights in `rows` rows, before anything is measured: losses of its own output
+    /// where they are known, else a quarter with each bit more.
+    pub(super) fn new(name: &str, (rows, weights): (usize, usize), known: Option<&Sensitivity>) -> Self {
+        let width = |(index, (name, bits)): (usize, (&'static str, usize))| {
+            let found = known.and_then(|known| known.widths.get(index));
+            let (bytes, loss) = match found {
+                Some((_, bytes, snr)) => (*bytes, 10f64.powf(-snr / 10.0)),
+                None => (weights * bits / 8 + rows * 4, 0.25f64.powi(bits as i32)),
+            };
+            WidthCost { name, bytes, loss, micros: 0.0 }
+        };
+        let widths = super::bench::WIDTHS.into_iter().zip([8, 4, 3, 2]).enumerate().map(width).collect();
+        LayerCost { name: name.to_string(), widths }
     }
 }
 

@@ -5,7 +5,9 @@ use super::LayerCost;
 /// How widths are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
-    /// Exact for bytes rounded up to 1/4096 of the budget; time by a multiplier.
+    /// The better of both.
+    Best,
+    /// Exact for bytes rounded up to 1/32768 of the budget; time by a multiplier.
     Knapsack,
     /// A population of mixtures, with a fixed seed.
     Genetic,
@@ -19,7 +21,7 @@ pub struct Budget {
 }
 
 /// Steps that bytes are counted in.
-const STEPS: usize = 4096;
+const STEPS: usize = 32768;
 /// Population, generations, share of parents, probability that a layer mutates (EQ-Net's, fewer
 /// generations: a candidate costs nothing here).
 const POPULATION: usize = 100;
@@ -31,6 +33,10 @@ const MUTATION: f64 = 0.1;
 /// no mixture fits.
 pub fn choose(layers: &[LayerCost], budget: &Budget, search: Search) -> Option<Vec<usize>> {
     match search {
+        Search::Best => {
+            let found = [knapsack(layers, budget), genetic(layers, budget)].into_iter().flatten();
+            found.min_by(|a, b| sums(layers, a).2.total_cmp(&sums(layers, b).2))
+        }
         Search::Knapsack => knapsack(layers, budget),
         Search::Genetic => genetic(layers, budget),
     }

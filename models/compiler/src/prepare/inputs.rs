@@ -50,7 +50,7 @@ impl Mean {
 }
 
 /// Runs the float model on `samples` and keeps the moments of the inputs of the layers `chosen` (Dense,
-/// and Conv with one group), and the means of those of `averaged`.
+/// and Conv with one group; without `products` only squares), and the means of those of `averaged`.
 ///
 /// # Errors
 /// What the simulator says.
@@ -59,6 +59,7 @@ pub fn layer_inputs(
     samples: &[Sample],
     chosen: &BTreeMap<usize, LowBitFormat>,
     averaged: &[usize],
+    products: bool,
 ) -> Result<LayerInputs, String> {
     let mut inputs = LayerInputs::default();
     if samples.is_empty() {
@@ -68,7 +69,10 @@ pub fn layer_inputs(
         let node = &graph.nodes[index];
         let one_group = matches!(node.op, Op::Conv { groups: 1, .. } | Op::Dense { .. });
         if let (true, Some(matrix), Some(read)) = (one_group, LayerMatrix::of(graph, node), Read::of(graph, node)) {
-            inputs.grams.entry(read).or_insert_with(|| Gram::new(matrix.k));
+            inputs
+                .grams
+                .entry(read)
+                .or_insert_with(|| if products { Gram::new(matrix.k) } else { Gram::of_squares(matrix.k) });
         }
     }
     for read in averaged.iter().filter_map(|&index| Read::of(graph, &graph.nodes[index])) {

@@ -21,6 +21,10 @@ pub struct Sensitivity {
     pub macs: u64,
     /// Format's name, bytes of the weights, signal-to-noise ratio of the output in dB.
     pub widths: Vec<(String, usize, f64)>,
+    /// With this layer alone quantized, the same ratio at the model's outputs for each width, in dB; empty where it was
+    /// not measured.
+    #[serde(default)]
+    pub model: Vec<f64>,
 }
 
 pub(super) struct Work<'a> {
@@ -284,7 +288,7 @@ impl Work<'_> {
                 widths.push((name.into(), rows.bytes() + layer.n * 4, snr(&rows.dequantize())));
             }
             let outputs = node.outputs.first().map_or(0, |&id| self.graph.value(id).elements());
-            table.push(Sensitivity { layer: layer.name, macs: (outputs * layer.k) as u64, widths });
+            table.push(Sensitivity { layer: layer.name, macs: (outputs * layer.k) as u64, widths, model: Vec::new() });
         }
         Ok(table)
     }

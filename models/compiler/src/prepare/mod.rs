@@ -12,7 +12,8 @@ mod smooth;
 mod teacher;
 
 pub use equalize::{Equalized, equalize};
-pub use inputs::{LayerInputs, layer_inputs};
+pub use inputs::LayerInputs;
+use inputs::layer_inputs;
 pub use layers::Sensitivity;
 
 use crate::calibrate::{Ranges, Sample};
@@ -63,6 +64,12 @@ impl Default for PrepareOptions {
             activations: Activations::A8,
             sensitivities: true,
         }
+    }
+}
+
+impl PrepareOptions {
+    fn adjusts_biases(&self) -> bool {
+        self.bias_correction || self.teacher.is_some()
     }
 }
 
@@ -137,9 +144,33 @@ pub fn prepare(
     if options.teacher.is_some() && options.svdquant {
         return Err(PrepareError::SmoothedTeacher);
     }
+    let mut inputs = inputs_for(graph, samples, scheme, options)?;
+    prepare_on(graph, ranges, samples, scheme, options, &mut inputs)
+}
+
+/// The moments of inputs that [`prepare_on`] needs: the same for all widths of the same layers.
+pub(crate) fn inputs_for(
+    graph: &Graph,
+    samples: &[Sample],
+    scheme: &QuantScheme,
+    options: &PrepareOptions,
+) -> Result<LayerInputs, PrepareError> {
+    let all = if options.adjusts_biases() { layers_of(graph) } else { Vec::new() };
+    let products = options.method == Method::Gptq || options.low_rank > 0;
+    layer_inputs(graph, samples, &low_bit_layers(graph, scheme), &all, products).map_err(PrepareError::Run)
+}
+
+/// [`prepare`] for inputs that are known.
+pub(crate) fn prepare_on(
+    graph: &Graph,
+    ranges: Option<&Ranges>,
+    samples: &[Sample],
+    scheme: &QuantScheme,
+    options: &PrepareOptions,
+    inputs: &mut LayerInputs,
+) -> Result<Prepared, PrepareError> {
     let chosen = low_bit_layers(graph, scheme);
-    let all = if options.bias_correction || options.teacher.is_some() { layers_of(graph) } else { Vec::new() };
-    let mut inputs = layer_inputs(graph, samples, &chosen, &all).map_err(PrepareError::Run)?;
+    let all = if options.adjusts_biases() { layers_of(graph) } else { Vec::new() };
     let mut work = layers::Work {
         graph: graph.clone(),
         ranges,
@@ -149,8 +180,8 @@ pub fn prepare(
         folded: 0,
     };
     let measured = options.sensitivities && !samples.is_empty();
-    let sensitivities = if measured { work.sensitivities(&chosen, &mut inputs)? } else { Vec::new() };
-    let mut layers = work.run(&chosen, &mut inputs)?;
+    let sensitivities = if measured { work.sensitivities(&chosen, inputs)? } else { Vec::new() };
+    let mut layers = work.run(&chosen, inputs)?;
     if let Some(mix) = options.teacher {
         work.reconstruct(samples, (&chosen, &all), scheme, mix, &mut layers)?;
     } else if options.bias_correction {

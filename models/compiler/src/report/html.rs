@@ -101,14 +101,19 @@ fn frontier(out: &mut String, report: &QuantReport) {
 /// What each width costs each layer.
 fn sensitivities(out: &mut String, report: &QuantReport) {
     let Some(first) = report.sensitivities.first() else { return };
-    out.push_str("<h2>Sensitivity: SNR of each layer's output by weight width, inputs in int8</h2>\n<div class=\"wide\"><table><tr><th>layer</th>");
+    out.push_str("<h2>Sensitivity: SNR of each layer's output by weight width, inputs in int8</h2>\n");
+    let model = report.sensitivities.iter().any(|row| !row.model.is_empty());
+    if model {
+        out.push_str("<p>“model”: of the model's outputs, this layer alone with such weights.</p>\n");
+    }
+    out.push_str("<div class=\"wide\"><table><tr><th>layer</th>");
     for (name, _, _) in &first.widths {
-        let _ = write!(out, "<th>{name}, dB</th><th>bytes</th>");
+        let _ = write!(out, "<th>{name}, dB</th>{}<th>bytes</th>", if model { "<th>model, dB</th>" } else { "" });
     }
     out.push_str("</tr>\n");
     for row in &report.sensitivities {
         let _ = write!(out, "<tr><td title=\"{}\">{}</td>", escape(&row.layer), escape(&shorten(&row.layer)));
-        for (_, size, snr) in &row.widths {
+        for (index, (_, size, snr)) in row.widths.iter().enumerate() {
             let class = if *snr >= 30.0 {
                 "good"
             } else if *snr >= 15.0 {
@@ -116,7 +121,12 @@ fn sensitivities(out: &mut String, report: &QuantReport) {
             } else {
                 "poor"
             };
-            let _ = write!(out, "<td class=\"{class}\">{snr:.1}</td><td>{}</td>", bytes(*size));
+            let _ = write!(out, "<td class=\"{class}\">{snr:.1}</td>");
+            if model {
+                let found = row.model.get(index).map_or("–".to_string(), |snr| format!("{snr:.1}"));
+                let _ = write!(out, "<td>{found}</td>");
+            }
+            let _ = write!(out, "<td>{}</td>", bytes(*size));
         }
         out.push_str("</tr>\n");
     }

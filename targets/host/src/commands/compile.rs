@@ -114,8 +114,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             chosen.map_err(|e| Failure::bad(e).prefixed(&name))?
         }
         (Some(mixed), None) => {
-            let bar = progress::bar(0, "choosing widths");
-            let chosen = compile_mixed(graph, samples.as_deref().unwrap_or_default(), &options, &mixed);
+            let bar = progress::bar(1000, "choosing widths");
+            let mut show = |part: f64| bar.set_position((part * 1000.0) as u64);
+            let chosen = compile_mixed(graph, samples.as_deref().unwrap_or_default(), &options, &mixed, &mut show);
             bar.finish_and_clear();
             chosen.map_err(|e| Failure::bad(e).prefixed(&name))?
         }

@@ -59,8 +59,8 @@ pub struct LowBitArgs {
     /// model that reaches it is chosen
     #[arg(long, value_name = "PERCENT")]
     min_agreement: Option<f64>,
-    /// With --weights auto: how widths are searched
-    #[arg(long, default_value = "knapsack", value_parser = ["knapsack", "genetic"])]
+    /// With --weights auto: how widths are searched; `best` measures what both find
+    #[arg(long, default_value = "best", value_parser = ["best", "knapsack", "genetic"])]
     search: String,
     /// Write an elastic artifact: one file that holds these versions (w8, w4, w3, w2, ternary), of which a device makes one
     #[arg(long, value_name = "WIDTH,…", value_delimiter = ',', conflicts_with_all = ["low_rank", "weights"])]
@@ -118,7 +118,11 @@ impl LowBitArgs {
             bytes: self.budget_bytes.as_ref().map(size).transpose()?,
             micros: self.budget_us,
             agreement: self.min_agreement.map(|percent| percent / 100.0),
-            search: if self.search == "genetic" { Search::Genetic } else { Search::Knapsack },
+            search: match self.search.as_str() {
+                "knapsack" => Search::Knapsack,
+                "genetic" => Search::Genetic,
+                _ => Search::Best,
+            },
             group: self.group()?,
         }))
     }
