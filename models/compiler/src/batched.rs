@@ -98,6 +98,7 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
         | OpCode::Dequantize
         | OpCode::FlipSign
         | OpCode::Cast
+        | OpCode::BitCast
         | OpCode::Unary
         | OpCode::Trig
         | OpCode::Reshape => true,

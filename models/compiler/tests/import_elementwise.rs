@@ -343,3 +343,139 @@ fn softmax_relatives_on_an_axis_and_in_their_old_form() {
     // Of equal elements the first.
     near(&one("Hardmax", vec![], &[(&[3], F32(vec![2.0, 2.0, 1.0]))]), &[1.0, 0.0, 0.0]);
 }
+
+/// Mean and variance of a group in f64.
+fn moments(x: &[f32]) -> (f64, f64) {
+    let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / x.len() as f64;
+    (mean, x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / x.len() as f64)
+}
+
+#[test]
+fn normalizations_with_computed_parameters_follow_their_formulas() {
+    let x: Vec<f32> = (0..24).map(|i| ((i * 7 + 3) % 11) as f32 - 4.5 + (i % 3) as f32 * 0.25).collect();
+    let scale: Vec<f32> = (0..12).map(|i| 0.5 + i as f32 * 0.1).collect();
+    let bias: Vec<f32> = (0..12).map(|i| 1.0 - i as f32 * 0.2).collect();
+    // Rows of the last two axes.
+    let rows: Vec<(f64, f64)> = x.chunks(12).map(moments).collect();
+    let expected: Vec<f64> = (0..24)
+        .map(|i| {
+            let (mean, variance) = rows[i / 12];
+            (f64::from(x[i]) - mean) / (variance + 1e-5).sqrt() * f64::from(scale[i % 12]) + f64::from(bias[i % 12])
+        })
+        .collect();
+    let inputs =
+        || [(&[2, 3, 4][..], F32(x.clone())), (&[3, 4][..], F32(scale.clone())), (&[3, 4][..], F32(bias.clone()))];
+    let attributes = || vec![int("axis", 1)];
+    near(&one("LayerNormalization", attributes(), &inputs()), &expected);
+    for (place, wanted) in [
+        (1, rows.iter().map(|r| r.0).collect::<Vec<_>>()),
+        (2, rows.iter().map(|r| 1.0 / (r.1 + 1e-5).sqrt()).collect()),
+    ] {
+        let mut outputs = ["n", "m", "d"];
+        outputs[place] = "y";
+        near(&run(17, &inputs(), vec![node("LayerNormalization", &["a", "b", "c"], &outputs, attributes())]), &wanted);
+    }
+    let squares = |row: &[f32]| row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+    let expected: Vec<f64> = (0..24)
+        .map(|i| {
+            let mean = squares(&x[i / 4 * 4..][..4]) / 4.0;
+            f64::from(x[i]) / (mean + 1e-5).sqrt() * f64::from(scale[i % 4])
+        })
+        .collect();
+    let rms = [(&[2, 3, 4][..], F32(x.clone())), (&[4][..], F32(scale[..4].to_vec()))];
+    near(&run(23, &rms, vec![node("RMSNormalization", &["a", "b"], &["y"], vec![])]), &expected);
+    let channels = || {
+        [(&[2, 3, 4][..], F32(x.clone())), (&[3][..], F32(scale[..3].to_vec())), (&[3][..], F32(bias[..3].to_vec()))]
+    };
+    let per_channel = |i: usize| (f64::from(scale[i / 4 % 3]), f64::from(bias[i / 4 % 3]));
+    let expected: Vec<f64> = (0..24)
+        .map(|i| {
+            let ((mean, variance), (s, b)) = (moments(&x[i / 4 * 4..][..4]), per_channel(i));
+            (f64::from(x[i]) - mean) / (variance + 1e-5).sqrt() * s + b
+        })
+        .collect();
+    near(&one("InstanceNormalization", vec![], &channels()), &expected);
+    let expected: Vec<f64> = (0..24)
+        .map(|i| {
+            let ((mean, variance), (s, b)) = (rows[i / 12], per_channel(i));
+            (f64::from(x[i]) - mean) / (variance + 1e-5).sqrt() * s + b
+        })
+        .collect();
+    near(&one("GroupNormalization", vec![int("num_groups", 1)], &channels()), &expected);
+    let mut parameters = channels().to_vec();
+    parameters.push((&[3], F32(vec![0.5, -0.25, 1.0])));
+    parameters.push((&[3], F32(vec![4.0, 0.25, 2.0])));
+    let expected: Vec<f64> = (0..24)
+        .map(|i| {
+            let (c, (s, b)) = (i / 4 % 3, per_channel(i));
+            (f64::from(x[i]) - [0.5, -0.25, 1.0][c]) / ([4.0, 0.25, 2.0][c] + 1e-5f64).sqrt() * s + b
+        })
+        .collect();
+    near(
+        &run(15, &parameters, vec![node("BatchNormalization", &["a", "b", "c", "d", "e"], &["y"], vec![])]),
+        &expected,
+    );
+}
+
+#[test]
+fn normalizations_without_parameters_follow_their_formulas() {
+    let x: Vec<f32> = (0..24).map(|i| ((i * 7 + 3) % 11) as f32 - 4.5).collect();
+    let input = || [(&[2, 3, 2, 2][..], F32(x.clone()))];
+    let at = |n: usize, c: usize, p: usize| f64::from(x[n * 12 + c * 4 + p]);
+    let each =
+        |f: &dyn Fn(usize, usize, usize) -> f64| (0..24).map(|i| f(i / 12, i / 4 % 3, i % 4)).collect::<Vec<f64>>();
+    near(
+        &one("LpNormalization", vec![int("axis", 1), int("p", 1)], &input()),
+        &each(&|n, c, p| at(n, c, p) / (0..3).map(|c| at(n, c, p).abs()).sum::<f64>()),
+    );
+    near(
+        &one("LpNormalization", vec![int("axis", 1)], &input()),
+        &each(&|n, c, p| at(n, c, p) / (0..3).map(|c| at(n, c, p).powi(2)).sum::<f64>().sqrt()),
+    );
+    near(&one("LpNormalization", vec![], &[(&[2], F32(vec![0.0, 0.0]))]), &[0.0, 0.0]);
+    let channel = |c: usize| (0..8).map(|i| x[i / 4 * 12 + c * 4 + i % 4]).collect::<Vec<f32>>();
+    near(
+        &one("MeanVarianceNormalization", vec![], &input()),
+        &each(&|n, c, p| {
+            let (mean, variance) = moments(&channel(c));
+            (at(n, c, p) - mean) / variance.sqrt()
+        }),
+    );
+    // An even window reaches one channel further behind than in front.
+    for size in [2usize, 3] {
+        let attributes = vec![int("size", size as i64), float("alpha", 0.5), float("beta", 0.75), float("bias", 2.0)];
+        near(
+            &one("LRN", attributes, &input()),
+            &each(&|n, c, p| {
+                let (from, to) = (c.saturating_sub((size - 1) / 2), (c + size / 2).min(2));
+                let sum: f64 = (from..=to).map(|c| at(n, c, p).powi(2)).sum();
+                at(n, c, p) / (2.0 + 0.5 / size as f64 * sum).powf(0.75)
+            }),
+        );
+    }
+}
+
+#[test]
+fn bits_products_and_narrow_codes() {
+    assert_eq!(
+        run(26, &[(&[2], F32(vec![1.0, -2.0]))], vec![node("BitCast", &["a"], &["y"], vec![int("to", 6)])]),
+        I32(vec![0x3f80_0000, -0x4000_0000])
+    );
+    near(
+        &run(26, &[(&[1], U32(vec![0x4049_0fdb]))], vec![node("BitCast", &["a"], &["y"], vec![int("to", 1)])]),
+        &[std::f64::consts::PI],
+    );
+    // The lowest bits, as the suite has them.
+    let x = || [(&[5][..], F32(vec![-9.0, -8.0, 7.0, 8.0, 15.0]))];
+    assert_eq!(one("Cast", vec![int("to", 22)], &x()), I8(vec![7, -8, 7, -8, -1]));
+    assert_eq!(one("Cast", vec![int("to", 21)], &x()), U8(vec![7, 8, 7, 8, 15]));
+    assert_eq!(one("Cast", vec![int("to", 26)], &[(&[4], F32(vec![-3.0, -2.0, 1.0, 2.0]))]), I8(vec![1, -2, 1, -2]));
+    let nodes = vec![node("CumProd", &["a", "axis"], &["y"], vec![int("exclusive", 1)])];
+    let bytes = encode(&model(
+        26,
+        graph(vec![info("a", 1, &[3])], vec![info("y", 1, &[])], nodes, vec![i64s("axis", &[], &[0])]),
+    ));
+    let loaded = load(&bytes, &ImportOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    let mut device = Simulator::new(&loaded, SimMode::Integer).unwrap();
+    near(&device.run(&[F32(vec![2.0, 3.0, 4.0])], &mut |_, _, _| {}).unwrap()[0].data, &[1.0, 2.0, 6.0]);
+}

@@ -50,6 +50,7 @@ fn structure_is_checked() {
     let mut m = one("Relu", &[], vec![], vec![]);
     m.opset_import.clear();
     expect(&m, &["opset_import"]);
+    let mut m = one("Elu", &[], vec![], vec![]);
     m.opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 1 }];
     expect(&m, &["operator set 1", "version_converter"]);
     let mut m = one("Relu", &[], vec![], vec![]);

@@ -88,7 +88,7 @@ codes! {
         Select = 46,
         /// Position of the greatest or least element along an axis.
         ArgReduce = 47,
-        /// Running sums along an axis.
+        /// Running sums or products along an axis.
         CumSum = 48,
         /// Weighted sums of a few cells along one axis (interpolation).
         Resample = 49,
@@ -104,6 +104,8 @@ codes! {
         MaxPoolNd = 61,
         /// Trigonometric and hyperbolic functions and their inverses.
         Trig = 70,
+        /// The same bits as another type of the same size.
+        BitCast = 71,
     }
 }
 

@@ -321,7 +321,7 @@ params! {
         flags: u32,
     }
 
-    /// CumSum along one axis; bit 0 of `flags`: without the element itself, bit 1: from the end.
+    /// CumSum along one axis; bit 0 of `flags`: without the element itself, bit 1: from the end, bit 2: products.
     struct CumSum {
         axis: u32,
         flags: u32,
@@ -527,7 +527,7 @@ pub mod binary {
     pub const XOR: u32 = 12;
     /// 0 from the type's width on.
     pub const SHIFT_LEFT: u32 = 13;
-    /// Without sign; 0 from the type's width on.
+    /// With the sign of signed types; 0 from the type's width on.
     pub const SHIFT_RIGHT: u32 = 14;
     /// The last one of integers.
     pub const LAST_INT: u32 = SHIFT_RIGHT;

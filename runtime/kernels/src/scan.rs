@@ -1,4 +1,4 @@
-//! Positions of extrema and running sums along an axis: the definition and the kernel.
+//! Positions of extrema, running sums and products along an axis: the definition and the kernel.
 
 use crate::f32_rules::canonical;
 use crate::integer::Integer;
@@ -6,15 +6,21 @@ use crate::integer::Integer;
 /// What an axis can be scanned for.
 pub trait Scan: Copy + PartialOrd + 'static {
     const ZERO: Self;
+    const ONE: Self;
     fn sum(self, other: Self) -> Self;
+    fn product(self, other: Self) -> Self;
     /// As it is stored.
     fn stored(self) -> Self;
 }
 
 impl Scan for f32 {
     const ZERO: f32 = 0.0;
+    const ONE: f32 = 1.0;
     fn sum(self, other: f32) -> f32 {
         self + other
+    }
+    fn product(self, other: f32) -> f32 {
+        self * other
     }
     fn stored(self) -> f32 {
         canonical(self)
@@ -25,7 +31,9 @@ macro_rules! integers {
     ($($t:ty)*) => {$(
         impl Scan for $t {
             const ZERO: $t = 0;
+            const ONE: $t = 1;
             fn sum(self, other: $t) -> $t { Integer::add(self, other) }
+            fn product(self, other: $t) -> $t { Integer::mul(self, other) }
             fn stored(self) -> $t { self }
         }
     )*};
@@ -72,25 +80,35 @@ pub fn arg_reduce<T: Scan>(which: Extremum, x: &[T], n: usize, inner: usize, out
     }
 }
 
-/// Running sums along `n` of `[outer, n, inner]`, one addition an element, each rounded. `exclusive` leaves the
-/// element itself out; `reverse` begins at the end.
-pub fn cum_sum<T: Scan>(x: &[T], n: usize, inner: usize, exclusive: bool, reverse: bool, out: &mut [T]) {
+/// How running sums are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Without the element itself.
+    pub exclusive: bool,
+    /// From the end.
+    pub reverse: bool,
+    /// Products instead of sums.
+    pub product: bool,
+}
+
+/// Running sums along `n` of `[outer, n, inner]`, one addition an element, each rounded.
+pub fn cum_sum<T: Scan>(x: &[T], n: usize, inner: usize, how: Running, out: &mut [T]) {
     let inner = inner.max(1);
     let block = n.saturating_mul(inner).max(1);
     for (x, out) in x.chunks_exact(block).zip(out.chunks_exact_mut(block)) {
         for j in 0..inner {
             let lane = x.iter().skip(j).step_by(inner).zip(out.iter_mut().skip(j).step_by(inner));
-            if reverse { run(lane.rev(), exclusive) } else { run(lane, exclusive) }
+            if how.reverse { run(lane.rev(), how) } else { run(lane, how) }
         }
     }
 }
 
-fn run<'a, T: Scan>(lane: impl Iterator<Item = (&'a T, &'a mut T)>, exclusive: bool) {
-    let mut sum = T::ZERO;
+fn run<'a, T: Scan>(lane: impl Iterator<Item = (&'a T, &'a mut T)>, how: Running) {
+    let mut total = if how.product { T::ONE } else { T::ZERO };
     for (&x, y) in lane {
-        let next = sum.sum(x).stored();
-        *y = if exclusive { sum } else { next };
-        sum = next;
+        let next = if how.product { total.product(x) } else { total.sum(x) }.stored();
+        *y = if how.exclusive { total } else { next };
+        total = next;
     }
 }
 
@@ -125,16 +143,19 @@ mod tests {
     fn running_sums_in_all_four_ways() {
         let of = |exclusive, reverse| {
             let mut y = [0i32; 5];
-            cum_sum(&[1, 2, 3, 4, 5], 5, 1, exclusive, reverse, &mut y);
+            cum_sum(&[1, 2, 3, 4, 5], 5, 1, Running { exclusive, reverse, product: false }, &mut y);
             y
         };
         assert_eq!([of(false, false), of(true, false)], [[1, 3, 6, 10, 15], [0, 1, 3, 6, 10]]);
         assert_eq!([of(false, true), of(true, true)], [[15, 14, 12, 9, 5], [14, 12, 9, 5, 0]]);
         let mut y = [0.0f32; 6];
-        cum_sum(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3, false, false, &mut y);
+        cum_sum(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3, Running::default(), &mut y);
         assert_eq!(y, [1.0, 2.0, 3.0, 5.0, 7.0, 9.0]);
         let mut y = [0u8; 2];
-        cum_sum(&[200, 100], 2, 1, false, false, &mut y);
+        cum_sum(&[200, 100], 2, 1, Running::default(), &mut y);
         assert_eq!(y, [200, 44]);
+        let mut y = [0i64; 4];
+        cum_sum(&[2, 3, -4, 5], 4, 1, Running { exclusive: true, reverse: false, product: true }, &mut y);
+        assert_eq!(y, [1, 2, 6, -24]);
     }
 }

@@ -155,6 +155,7 @@ fn tables_hold_what_is_named_in_any_order_and_format() {
         CumSum<F32>,
         CumSum<Int>,
         Trig<F32>,
+        BitCast<Any>,
     ];
     assert_eq!(table.len(), selvedge::op::ALL.len());
     let all = |t: &[selvedge::OpEntry]| {

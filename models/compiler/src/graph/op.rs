@@ -211,7 +211,11 @@ pub enum Op {
         axis: usize,
         exclusive: bool,
         reverse: bool,
+        /// Products instead of sums.
+        product: bool,
     },
+    /// inputs: x; the same bits as the output's type.
+    BitCast,
     /// inputs: x; the output's `quant` is the grid. QuantizeLinear + DequantizeLinear.
     FakeQuant,
     /// inputs: x f32; outputs: y u8, scale f32 `[]`, zero point u8 `[]` (ONNX formula).

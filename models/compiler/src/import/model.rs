@@ -1,8 +1,9 @@
 //! The validated model: nodes in order, constants decoded, inputs concrete.
 use std::collections::{HashMap, HashSet};
 
+use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, type_proto};
 
 use super::attrs;
 use super::error::{ImportError, NodeError, NodeResult, Result, bad, invalid, refuse, refused};
@@ -46,9 +47,10 @@ impl Model {
     /// Validates `proto`; `file_bytes` is its encoded size.
     pub(crate) fn new(proto: &ModelProto, file_bytes: usize, options: &ImportOptions) -> Result<Model> {
         let Some(graph) = &proto.graph else { return invalid("model", "it has no graph") };
-        let ordered = validate::order(graph)?;
+        let mut ordered = validate::order(graph)?;
+        stated_casts(graph, &mut ordered);
         nodes::refuse_unknown(&ordered)?;
-        let opset = validate::opset(proto)?;
+        let opset = validate::opset(proto, &ordered)?;
         let limit = options.limits.decoded_bytes(file_bytes);
         let mut spent = 0u128;
         let mut consts = HashMap::new();
@@ -144,6 +146,28 @@ pub(crate) fn named(node: &NodeProto, e: NodeError) -> ImportError {
             ImportError::Unsupported(vec![nodes::unsupported(node, reason, remedy)])
         }
         NodeError::Other(e) => e,
+    }
+}
+
+/// CastLike becomes Cast where the file states the type: a value does not keep it, as f32 stands for all floats.
+fn stated_casts(graph: &GraphProto, nodes: &mut [NodeProto]) {
+    let mut codes: HashMap<&str, i32> = graph.initializer.iter().map(|t| (t.name.as_str(), t.data_type)).collect();
+    for i in graph.input.iter().chain(&graph.value_info) {
+        if let Some(type_proto::Value::TensorType(t)) = i.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+            codes.insert(&i.name, t.elem_type);
+        }
+    }
+    for node in nodes.iter_mut().filter(|node| node.op_type == "CastLike" && node.domain.is_empty()) {
+        let Some(&code) = node.input.get(1).and_then(|like| codes.get(like.as_str())) else { continue };
+        node.op_type = "Cast".into();
+        node.input.truncate(1);
+        node.attribute.retain(|a| a.name != "to");
+        node.attribute.push(AttributeProto {
+            name: "to".into(),
+            r#type: AttributeType::Int as i32,
+            i: code.into(),
+            ..Default::default()
+        });
     }
 }
 

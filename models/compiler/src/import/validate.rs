@@ -9,11 +9,33 @@ use super::error::{ImportError, NodeError, NodeResult, Result, bad, invalid, ref
 
 /// First operator set whose broadcasting and attributes are understood.
 const MIN_OPSET: i64 = 7;
+/// Operators that mean the same in every older set.
+const UNCHANGED: &[&str] = &[
+    "Abs",
+    "Ceil",
+    "Constant",
+    "Exp",
+    "Floor",
+    "Identity",
+    "LeakyRelu",
+    "Log",
+    "Neg",
+    "Not",
+    "Reciprocal",
+    "Relu",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Tanh",
+    "Transpose",
+];
+
 /// Greatest stride, dilation, pad or kernel length taken for meant.
 const MAX_EXTENT: i64 = 1 << 24;
 
 /// Version of the standard operator set.
-pub(crate) fn opset(proto: &ModelProto) -> Result<i64> {
+pub(crate) fn opset(proto: &ModelProto, nodes: &[NodeProto]) -> Result<i64> {
     let mut found = proto.opset_import.iter().filter(|o| o.domain.is_empty() || o.domain == "ai.onnx");
     let Some(first) = found.next() else {
         return invalid("opset_import", "no version of the standard operator set is stated");
@@ -21,7 +43,7 @@ pub(crate) fn opset(proto: &ModelProto) -> Result<i64> {
     if found.any(|o| o.version != first.version) {
         return invalid("opset_import", "two versions of the standard operator set are stated");
     }
-    if first.version < MIN_OPSET {
+    if first.version < MIN_OPSET && !nodes.iter().all(|node| UNCHANGED.contains(&node.op_type.as_str())) {
         let reason = format!("operator set {} is older than {MIN_OPSET}", first.version);
         return refused("opset_import", reason, "convert the model with onnx.version_converter");
     }
@@ -245,7 +267,8 @@ fn arity(op: &str) -> (usize, usize) {
         "ConvInteger" | "MatMulInteger" => (2, 4),
         "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "PRelu" | "Gather" | "Expand" | "Equal" => (2, 2),
         "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Mod" => (2, 2),
-        "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "CastLike" | "CumSum" | "RMSNormalization" => (2, 2),
+        "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "CastLike" | "CumSum" | "CumProd"
+        | "RMSNormalization" => (2, 2),
         "Gemm" => (2, 3),
         "Reshape" => (2, 2),
         "BatchNormalization" => (5, 5),

@@ -49,6 +49,7 @@ use context::Lowering;
 use selvedge_core::Format;
 use selvedge_core::shape::MAX_RANK;
 use selvedge_exec::MAX_LIVE;
+use selvedge_kernels::scan::Running;
 
 /// What the packing is made for. All targets share the portable packing today;
 /// the target is recorded in the artifact.
@@ -238,7 +239,11 @@ impl Lowering<'_> {
             Op::Compare { kind } => self.lower_compare(node, *kind),
             Op::Select => self.lower_select(node),
             Op::ArgReduce { axis, least, last } => self.lower_arg_reduce(node, *axis, *least, *last),
-            Op::CumSum { axis, exclusive, reverse } => self.lower_cum_sum(node, *axis, *exclusive, *reverse),
+            Op::CumSum { axis, exclusive, reverse, product } => {
+                let how = Running { exclusive: *exclusive, reverse: *reverse, product: *product };
+                self.lower_cum_sum(node, *axis, how)
+            }
+            Op::BitCast => self.lower_bit_cast(node),
             Op::FakeQuant => self.lower_fake_quant(node),
             Op::DynamicQuantizeLinear => self.lower_dynamic_quantize_linear(node),
             Op::MatMulInteger => self.lower_matmul_integer(node),

@@ -9,6 +9,7 @@ use crate::graph::{self, Binary, Compare, Node, Unary, ValueId};
 use crate::program::TensorId;
 use selvedge_core::params::{compare, unary};
 use selvedge_core::{Format, OpCode, params};
+use selvedge_kernels::scan::Running;
 
 pub(crate) fn code(kind: Compare) -> u32 {
     match kind {
@@ -84,18 +85,24 @@ impl Lowering<'_> {
         self.produce_other(node, spec, &[Some(input)], y)
     }
 
-    pub fn lower_cum_sum(
-        &mut self,
-        node: &Node,
-        axis: usize,
-        exclusive: bool,
-        reverse: bool,
-    ) -> Result<(), LowerError> {
+    pub fn lower_cum_sum(&mut self, node: &Node, axis: usize, how: Running) -> Result<(), LowerError> {
         let (x, y) = self.unary_operands(node)?;
         let (input, format) = self.plain(x)?;
-        let params = params::CumSum { axis: axis as u32, flags: u32::from(exclusive) | u32::from(reverse) << 1 };
+        let flags = u32::from(how.exclusive) | u32::from(how.reverse) << 1 | u32::from(how.product) << 2;
+        let params = params::CumSum { axis: axis as u32, flags };
         let spec = Spec::new(OpCode::CumSum, format, "cum_sum").params(&params);
         if format == Format::F32 {
+            self.produce_float(node, spec, &[Some(input)], y);
+            return Ok(());
+        }
+        self.produce_other(node, spec, &[Some(input)], y)
+    }
+
+    pub fn lower_bit_cast(&mut self, node: &Node) -> Result<(), LowerError> {
+        let (x, y) = self.unary_operands(node)?;
+        let input = self.plain(x)?.0;
+        let spec = move_spec(OpCode::BitCast, "bit_cast");
+        if self.graph.value(y).dtype == graph::DType::F32 {
             self.produce_float(node, spec, &[Some(input)], y);
             return Ok(());
         }

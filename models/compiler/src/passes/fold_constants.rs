@@ -96,7 +96,7 @@ pub(crate) fn fold_node(graph: &Graph, node: &Node) -> Option<(Constant, Option<
         }
         Op::MatMul if x.shape.len() == 2 => plain(Constant::F32(matmul(x, inputs.get(1)?)?)),
         Op::Expand => plain(broadcast(x, &out.shape)?),
-        Op::GatherElements { .. } | Op::Scatter { .. } | Op::Resample { .. } | Op::ConvNd { .. } => {
+        Op::BitCast | Op::GatherElements { .. } | Op::Scatter { .. } | Op::Resample { .. } | Op::ConvNd { .. } => {
             plain(fold_by_running(graph, node)?)
         }
         _ => None,

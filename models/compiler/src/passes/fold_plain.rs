@@ -6,7 +6,7 @@ use crate::lower::{elementwise, plain_int, reduce, table};
 use selvedge_core::params::unary;
 use selvedge_kernels::compare;
 use selvedge_kernels::integer::{self, Integer};
-use selvedge_kernels::scan::{Extremum, Scan, arg_reduce, cum_sum};
+use selvedge_kernels::scan::{Extremum, Running, Scan, arg_reduce, cum_sum};
 
 /// Most elements of an operand or a result: they are held as 128 bits each.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -108,17 +108,18 @@ pub(super) fn fold(op: &Op, inputs: &[&Value], out: &Value) -> Option<Constant> 
             };
             Some(Constant::I64(positions))
         }
-        Op::CumSum { axis, exclusive, reverse } => {
+        Op::CumSum { axis, exclusive, reverse, product } => {
+            let how = Running { exclusive: *exclusive, reverse: *reverse, product: *product };
             let (n, inner) = (x.shape[*axis], strides(&x.shape)[*axis]);
             match data {
                 Constant::F32(v) => {
                     let mut sums = vec![0.0; v.len()];
-                    cum_sum(v, n, inner, *exclusive, *reverse, &mut sums);
+                    cum_sum(v, n, inner, how, &mut sums);
                     Some(Constant::F32(sums))
                 }
                 data => by_integer!(x.dtype, T => {
                     let mut sums: Vec<T> = vec![0; data.len()];
-                    cum_sum(&elements::<T>(data)?, n, inner, *exclusive, *reverse, &mut sums);
+                    cum_sum(&elements::<T>(data)?, n, inner, how, &mut sums);
                     constant(sums.into_iter(), out.dtype)
                 }, None),
             }

@@ -1,28 +1,29 @@
-//! Running sums along an axis.
+//! Running sums and products along an axis.
 
 use core::marker::PhantomData;
 
 use selvedge_core::{DType, Error, Format, OpCode, params};
 use selvedge_kernels::Isa;
-use selvedge_kernels::scan::cum_sum;
+use selvedge_kernels::scan::{Running, cum_sum};
 
 use super::geometry::{AxisSpan, axis_span};
 use super::index::by_integer;
 use super::{F32, Int};
 use crate::{Op, RunCtx, StepCtx};
 
-/// ONNX CumSum: one addition an element, in the order of the axis or from its end.
+/// ONNX CumSum and CumProd: one addition or multiplication an element, in the order of the axis or from its end.
 pub struct CumSum<F>(PhantomData<F>);
 
-/// The axis, and whether sums are exclusive and reversed.
-fn plan(ctx: &StepCtx<'_>, float: bool) -> Result<(AxisSpan, bool, bool), Error> {
+fn plan(ctx: &StepCtx<'_>, float: bool) -> Result<(AxisSpan, Running), Error> {
     ctx.counts(1..=1, 1)?;
     ctx.flags(0)?;
     let (x, y) = (ctx.input(0)?, ctx.output(0)?);
     let p: &params::CumSum = ctx.params()?;
     ctx.require(x.dtype == y.dtype && (x.dtype == DType::F32) == float && x.dtype != DType::Bool)?;
-    ctx.require(x.elements == y.elements && p.flags <= 3)?;
-    Ok((axis_span(ctx, &x, p.axis)?, p.flags & 1 != 0, p.flags & 2 != 0))
+    ctx.require(x.elements == y.elements && p.flags <= 7)?;
+    let flag = |bit: u32| p.flags & bit != 0;
+    let how = Running { exclusive: flag(1), reverse: flag(2), product: flag(4) };
+    Ok((axis_span(ctx, &x, p.axis)?, how))
 }
 
 impl Op for CumSum<F32> {
@@ -34,9 +35,9 @@ impl Op for CumSum<F32> {
     }
 
     fn run<I: Isa>(ctx: &mut RunCtx<'_>, _isa: I) -> Result<(), Error> {
-        let (span, exclusive, reverse) = plan(&ctx.step, true)?;
+        let (span, how) = plan(&ctx.step, true)?;
         let mut views = ctx.views()?;
-        cum_sum::<f32>(views.input(0)?, span.n, span.inner, exclusive, reverse, views.output(0)?);
+        cum_sum::<f32>(views.input(0)?, span.n, span.inner, how, views.output(0)?);
         Ok(())
     }
 }
@@ -50,13 +51,13 @@ impl Op for CumSum<Int> {
     }
 
     fn run<I: Isa>(ctx: &mut RunCtx<'_>, _isa: I) -> Result<(), Error> {
-        let ((span, exclusive, reverse), bad) = (plan(&ctx.step, false)?, ctx.step.bad());
+        let ((span, how), bad) = (plan(&ctx.step, false)?, ctx.step.bad());
         let dtype = ctx.step.output(0)?.dtype;
         let mut views = ctx.views()?;
         by_integer!(
             dtype,
             T => {
-                cum_sum::<T>(views.input(0)?, span.n, span.inner, exclusive, reverse, views.output(0)?);
+                cum_sum::<T>(views.input(0)?, span.n, span.inner, how, views.output(0)?);
                 Ok(())
             },
             Err(bad)

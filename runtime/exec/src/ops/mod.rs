@@ -6,6 +6,7 @@
 mod a4;
 mod add;
 mod arg_reduce;
+mod bit_cast;
 mod broadcast;
 mod cast;
 mod compare;
@@ -60,6 +61,7 @@ mod trig;
 pub use a4::{DynamicQuantize4, UnpackA4};
 pub use add::Add;
 pub use arg_reduce::ArgReduce;
+pub use bit_cast::BitCast;
 pub use cast::Cast;
 pub use compare::Compare;
 pub use concat::Concat;
@@ -198,6 +200,7 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Trig<F32>>(),
     OpEntry::of::<Lstm<W8>>(),
     OpEntry::of::<Gru<W8>>(),
+    OpEntry::of::<BitCast<Any>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

@@ -8,6 +8,7 @@ use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
 use selvedge_kernels::Isa;
 
 use super::Any;
+use super::index::by_integer;
 use super::places::{Places, with_indices};
 use crate::{Op, RunCtx, StepCtx};
 
@@ -35,7 +36,7 @@ macro_rules! integers {
         }
     )*};
 }
-integers!(i8, u8, i16, i32, i64);
+integers!(i8, u8, i16, u16, i32, u32, i64, u64);
 
 impl Element for f32 {
     fn combine(self, update: Self, reduction: u32) -> Self {
@@ -112,13 +113,6 @@ impl Op for Scatter<Any> {
 
     fn run<I: Isa>(ctx: &mut RunCtx<'_>, _isa: I) -> Result<(), Error> {
         let dtype = ctx.step.output(0)?.dtype;
-        match dtype {
-            DType::F32 => run::<f32>(ctx),
-            DType::I8 => run::<i8>(ctx),
-            DType::I16 => run::<i16>(ctx),
-            DType::I32 => run::<i32>(ctx),
-            DType::I64 => run::<i64>(ctx),
-            _ => run::<u8>(ctx),
-        }
+        by_integer!(dtype, T => run::<T>(ctx), run::<f32>(ctx))
     }
 }

@@ -7,6 +7,7 @@ use selvedge_core::{DType, Error, Format, OpCode, params};
 use selvedge_kernels::Isa;
 
 use super::Any;
+use super::index::by_integer;
 use crate::{Op, RunCtx, StepCtx};
 
 /// ONNX TopK, sorted; of equal elements the one with the lower index comes first. Outputs: values
@@ -93,13 +94,6 @@ impl Op for TopK<Any> {
 
     fn run<I: Isa>(ctx: &mut RunCtx<'_>, _isa: I) -> Result<(), Error> {
         let dtype = ctx.step.input(0)?.dtype;
-        match dtype {
-            DType::F32 => run::<f32>(ctx),
-            DType::I8 => run::<i8>(ctx),
-            DType::I16 => run::<i16>(ctx),
-            DType::I32 => run::<i32>(ctx),
-            DType::I64 => run::<i64>(ctx),
-            _ => run::<u8>(ctx),
-        }
+        by_integer!(dtype, T => run::<T>(ctx), run::<f32>(ctx))
     }
 }

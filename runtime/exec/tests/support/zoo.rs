@@ -362,6 +362,7 @@ fn plain_integers() -> Vec<(&'static str, Program)> {
         ("arg max, u8", arg(U8, Int)),
         ("running sums, f32", sums(F32, Format::F32)),
         ("running sums, i32", sums(I32, Int)),
+        ("bit cast", single((Op::BitCast, Format::Any), &[(F32, &[5])], &[(U32, &[5])], |_| (vec![], 0))),
         ("cosine", single((Op::Trig, Format::F32), &[(F32, &[5])], &[(F32, &[5])], |_| (params(trig), 0))),
     ]
 }

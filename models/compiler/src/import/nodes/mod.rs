@@ -33,10 +33,10 @@ use tract_onnx::pb::NodeProto;
 
 pub(crate) use builder::Builder;
 
-use super::attrs::{self, node_name};
-use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported, refuse};
+use super::attrs::node_name;
+use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported};
 use super::model::Model;
-use super::tensor::{Elem, Tensor};
+use super::tensor::Tensor;
 use super::twin::{Fact, FloatTwin};
 use super::{FAKE_QUANT, Limits, contrib, fold_shapes, loose};
 use crate::graph::{Graph, Op};
@@ -57,6 +57,7 @@ const STANDARD: &[&str] = &[
     "Atanh",
     "AveragePool",
     "BatchNormalization",
+    "BitCast",
     "BitShift",
     "BitwiseAnd",
     "BitwiseNot",
@@ -78,6 +79,7 @@ const STANDARD: &[&str] = &[
     "ConvTranspose",
     "Cos",
     "Cosh",
+    "CumProd",
     "CumSum",
     "DepthToSpace",
     "DequantizeLinear",
@@ -238,15 +240,7 @@ pub(crate) fn refuse_unknown(nodes: &[NodeProto]) -> Result<()> {
 /// Refusals that do not depend on shapes and that tract does not survive.
 fn precheck(node: &NodeProto) -> NodeResult<()> {
     match node.op_type.as_str() {
-        "Cast" => {
-            let to = attrs::int(node, "to", 0)?;
-            let elem = i32::try_from(to).ok().and_then(Elem::from_code).and_then(Elem::dtype);
-            // Values are kept in f32, so nothing would be rounded to the 8 bits that bfloat16 has.
-            if elem.is_none() || to == 16 {
-                let name = super::tensor::type_name(i32::try_from(to).unwrap_or(0));
-                return refuse(format!("a cast to {name}"), "cast to f32, bool or an integer of 8 to 64 bits");
-            }
-        }
+        "Cast" => casts::code(node).map(drop)?,
         "BatchNormalization" => normalize::inference_only(node)?,
         _ => {}
     }
@@ -379,7 +373,7 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "MeanVarianceNormalization" => normalize::mean_variance(b, node),
         "LRN" => normalize::local_response(b, node),
         "ArgMax" | "ArgMin" => scan::arg_reduce(b, node),
-        "CumSum" => scan::cum_sum(b, node),
+        "CumSum" | "CumProd" => scan::cum_sum(b, node),
         "GroupNormalization" | "InstanceNormalization" => group_norm::group_norm(b, node),
         op if op.starts_with("Reduce") => reduce::reduce(b, node),
         "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(b, node),
@@ -406,6 +400,7 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Gather" => gather::gather(b, node),
         "Shape" | "Size" | "ConstantOfShape" | "Range" => fold_shapes::fold(b, node),
         "Cast" | "CastLike" => casts::cast(b, node),
+        "BitCast" => casts::bit_cast(b, node),
         loose::QUANTIZE => quantize::quantize(b, node),
         loose::DEQUANTIZE => quantize::dequantize(b, node),
         FAKE_QUANT => b.emit_from(node, Op::FakeQuant),

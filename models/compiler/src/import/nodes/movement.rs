@@ -3,7 +3,7 @@ use tract_onnx::pb::NodeProto;
 
 use super::builder::Builder;
 use super::window::agree;
-use crate::graph::{Constant, Op};
+use crate::graph::{Constant, Op, ValueId};
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad, refuse};
 use crate::passes::constants::permutation;
@@ -64,6 +64,9 @@ pub(super) fn concat(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         shape[axis] += s[axis];
     }
     agree(&shape, &b.shape(y))?;
+    // What holds nothing adds nothing.
+    let holds = |id: &Option<ValueId>| id.is_some_and(|id| b.value(id).elements() > 0);
+    let inputs = if b.value(y).elements() > 0 { inputs.into_iter().filter(holds).collect() } else { inputs };
     if let [Some(only)] = inputs[..] {
         b.alias(node, only);
         return Ok(());

@@ -80,7 +80,7 @@ fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<Fact>>> {
         "MatMul" => matmul(b, node, None)?,
         "MatMulInteger" => matmul(b, node, Some(DType::I32))?,
         "Gemm" => gemm(b, node)?,
-        "Cast" | "CastLike" => Fact { dtype: casts::target(b, node)?, ..same(b, node)? },
+        "Cast" | "CastLike" | "BitCast" => Fact { dtype: casts::target(b, node)?, ..same(b, node)? },
         "LSTM" | "GRU" | "RNN" => return recurrent::facts(b, node).map(Some),
         "Dropout" => {
             let fact = same(b, node)?;
@@ -172,6 +172,7 @@ fn keeps(op: &str) -> bool {
                 | "LRN"
                 | "MeanVarianceNormalization"
                 | "CumSum"
+                | "CumProd"
                 | "BitwiseNot"
         )
 }

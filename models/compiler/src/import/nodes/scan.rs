@@ -1,4 +1,4 @@
-//! ArgMax, ArgMin and CumSum.
+//! ArgMax, ArgMin, CumSum and CumProd.
 use tract_onnx::pb::NodeProto;
 
 use super::builder::Builder;
@@ -32,5 +32,6 @@ pub(super) fn cum_sum(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let Some(&[axis]) = b.ints(node, 1)?.as_deref() else { return bad("its axis is no single number") };
     let axis = attrs::axis(axis, b.shape(x).len())?;
     let (exclusive, reverse) = (attrs::flag(node, "exclusive", false)?, attrs::flag(node, "reverse", false)?);
-    b.emit(node, Op::CumSum { axis, exclusive, reverse }, vec![Some(x)], y)
+    let product = node.op_type == "CumProd";
+    b.emit(node, Op::CumSum { axis, exclusive, reverse, product }, vec![Some(x)], y)
 }
