@@ -228,6 +228,7 @@ mod tests {
             block: 0..0,
         };
         Program {
+            states: Vec::new(),
             name: "model".into(),
             tensors: vec![
                 tensor("input", &[2, 6], Storage::Arena),

@@ -147,7 +147,8 @@ impl Lift<'_> {
             "DequantizeLinear" if self.model.consts.contains_key(&node.input[0]) => Ok(()),
             "DequantizeLinear" => self.set_grid(node, 0, 1, 2),
             op if moves_data(op) => self.scan_move(node),
-            "Shape" | "Size" => Ok(()),
+            // What branches do with a value shows when one is in place.
+            "Shape" | "Size" | "If" => Ok(()),
             _ => match qops::describe(node)? {
                 Some(q) => self.scan_qop(node, &q),
                 None => {

@@ -4,6 +4,7 @@
 //! shapes of what remains (the float twin), and the nodes are mapped to
 //! [`Op`](crate::graph::Op)s.
 mod attrs;
+mod branches;
 mod const_moves;
 mod contrib;
 mod error;
@@ -46,6 +47,9 @@ const FAKE_QUANT: &str = "FakeQuant";
 
 /// Most rounds of shape inference; each gives the next more constants.
 const MAX_ROUNDS: usize = 32;
+
+/// Most rounds in which branches are put in place; each goes one level deeper.
+const MAX_BRANCH_ROUNDS: usize = 256;
 
 /// What the caller may state about a model.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +126,26 @@ pub fn import_onnx(path: &Path, options: &ImportOptions) -> Result<Graph> {
 /// # Errors
 /// As [`import_onnx`].
 pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph> {
-    let mut model = prepare(bytes, options)?;
+    match rounds(prepare(bytes, options)?, options)? {
+        Settled::Graph(mut graph) => {
+            states::mark(&mut graph, options)?;
+            Ok(*graph)
+        }
+        Settled::Branches(_) => {
+            Err(ImportError::Analysis { at: "graph".into(), reason: "a branch was left behind".into() })
+        }
+    }
+}
+
+/// What a model became.
+enum Settled {
+    Graph(Box<Graph>),
+    /// The first outputs of `If`s whose condition is known, and which branch they take.
+    Branches(Vec<(String, bool)>),
+}
+
+/// Infers shapes until the whole model is mapped, or conditions of branches are known.
+fn rounds(mut model: Model, options: &ImportOptions) -> Result<Settled> {
     let mut hints = HashMap::new();
     for _ in 0..MAX_ROUNDS {
         let (twin, refusal) = match FloatTwin::new(&model, &hints, Constants::Hidden) {
@@ -131,10 +154,8 @@ pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph>
         };
         let mapped = nodes::map(&model, &twin, &hints, &options.limits);
         match mapped.map_err(|e| refusal.filter(|_| !matches!(e, ImportError::Unsupported(_))).unwrap_or(e))? {
-            Mapped::Graph(mut graph) => {
-                states::mark(&mut graph, options)?;
-                return Ok(graph);
-            }
+            Mapped::Graph(graph) => return Ok(Settled::Graph(Box::new(graph))),
+            Mapped::Branches(chosen) => return Ok(Settled::Branches(chosen)),
             Mapped::Learned { consts, facts } => {
                 model.fix(consts);
                 hints.extend(facts);
@@ -147,13 +168,30 @@ pub fn import_onnx_bytes(bytes: &[u8], options: &ImportOptions) -> Result<Graph>
     })
 }
 
-/// Reads and validates a file and lifts its quantization out.
+/// Reads and validates a file, puts branches in place and lifts the quantization out.
 fn prepare(bytes: &[u8], options: &ImportOptions) -> Result<Model> {
     let mut proto = read(bytes)?;
     let beside = external::load(&mut proto, options)?;
     let size = bytes.len().saturating_add(usize::try_from(beside).unwrap_or(usize::MAX));
-    let mut model = Model::new(&proto, size, options)?;
-    drop(proto);
+    for _ in 0..=MAX_BRANCH_ROUNDS {
+        if let Some(graph) = &mut proto.graph {
+            branches::expose(graph)?;
+        }
+        let model = lifted(&proto, size, options)?;
+        if !model.nodes.iter().any(|node| node.op_type == branches::IF) {
+            return Ok(model);
+        }
+        let (Settled::Branches(chosen), Some(graph)) = (rounds(model, options)?, &mut proto.graph) else { break };
+        branches::inline(graph, &chosen)?;
+    }
+    Err(ImportError::Analysis {
+        at: "graph".into(),
+        reason: format!("branches are still open after {MAX_BRANCH_ROUNDS} rounds; simplify the model"),
+    })
+}
+
+fn lifted(proto: &ModelProto, file_bytes: usize, options: &ImportOptions) -> Result<Model> {
+    let mut model = Model::new(proto, file_bytes, options)?;
     contrib::expand(&mut model)?;
     loose::loosen(&mut model);
     narrow::widen(&mut model);

@@ -33,13 +33,14 @@ use tract_onnx::pb::NodeProto;
 
 pub(crate) use builder::Builder;
 
-use super::attrs::node_name;
-use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported};
+use super::attrs::{self, node_name};
+use super::branches::{IF, first_output};
+use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported, refuse};
 use super::model::Model;
 use super::tensor::Tensor;
 use super::twin::{Fact, FloatTwin};
 use super::{FAKE_QUANT, Limits, contrib, fold_shapes, loose};
-use crate::graph::{Graph, Op};
+use crate::graph::{Constant, Graph, Op};
 
 /// Standard operators, the quantized ones included.
 const STANDARD: &[&str] = &[
@@ -111,6 +112,7 @@ const STANDARD: &[&str] = &[
     "HardSwish",
     "Hardmax",
     "Identity",
+    "If",
     "InstanceNormalization",
     "IsInf",
     "IsNaN",
@@ -255,7 +257,7 @@ pub(crate) fn unsupported(node: &NodeProto, reason: String, remedy: String) -> U
 fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
     let op = node.op_type.as_str();
     match op {
-        "If" | "Loop" | "Scan" => (
+        "Loop" | "Scan" => (
             "control flow with a subgraph",
             "fix the inputs it depends on and simplify the model (constant folding) so that one branch remains",
         ),
@@ -276,6 +278,8 @@ fn remedy(node: &NodeProto) -> (&'static str, &'static str) {
 /// What one walk over the nodes gave.
 pub(crate) enum Mapped {
     Graph(Graph),
+    /// The first outputs of `If`s whose condition is known, and which branch they take.
+    Branches(Vec<(String, bool)>),
     /// A shape was open, but these constants and facts were found on the way.
     Learned {
         consts: Vec<(String, Tensor)>,
@@ -289,9 +293,23 @@ pub(crate) fn map(model: &Model, twin: &FloatTwin, hints: &HashMap<String, Fact>
     let mut builder = Builder::new(model, twin, limits)?;
     let mut list = Vec::new();
     let mut open = Vec::new();
+    let mut chosen = Vec::new();
     let mut facts = Vec::new();
     for node in &model.nodes {
         if builder.skips(node) {
+            continue;
+        }
+        if node.op_type == IF {
+            let condition = builder.input(node, 0).ok().flatten().map(|id| builder.value(id).data.clone());
+            match (condition, first_output(node)) {
+                (Some(Some(Constant::Bool(c))), Some(output)) if c.len() == 1 => chosen.push((output.clone(), c[0])),
+                _ => open.push(unsupported(
+                    node,
+                    "its condition depends on data".into(),
+                    "fix the inputs it depends on with --shape and --bind, so that one branch remains".into(),
+                )),
+            }
+            builder.give_up(node);
             continue;
         }
         let own = own_shapes::output(&mut builder, node);
@@ -335,6 +353,9 @@ pub(crate) fn map(model: &Model, twin: &FloatTwin, hints: &HashMap<String, Fact>
                 });
             }
         }
+    }
+    if !chosen.is_empty() {
+        return Ok(Mapped::Branches(chosen));
     }
     if !open.is_empty() {
         let consts = builder.folded();

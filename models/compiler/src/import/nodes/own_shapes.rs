@@ -45,6 +45,7 @@ pub(crate) fn opaque(op: &str) -> bool {
             | "CenterCropPad"
             | "AffineGrid"
             | "GridSample"
+            | "If"
             | "LSTM"
             | "GRU"
             | "RNN"
