@@ -94,6 +94,8 @@ codes! {
         ConvNd = 60,
         /// Maximum over a window of three axes, with its index.
         MaxPoolNd = 61,
+        /// Interpolation at computed points.
+        GridSample = 62,
     }
 }
 
