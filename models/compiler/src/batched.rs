@@ -137,6 +137,7 @@ fn entries_alone(program: &Program, step: &ProgramStep) -> bool {
         OpCode::Expand => first.len() == output.len() && first.first() == output.first(),
         OpCode::Resample => Resample::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
         OpCode::TopK => TopK::ref_from_prefix(&step.params).is_ok_and(|(p, _)| !is_first(p.axis)),
+        OpCode::GridSample => ranks.len() == 2,
         OpCode::ConvNd => ranks.len() == 1,
         OpCode::DynamicQuantizeLinear
         | OpCode::Lstm

@@ -102,6 +102,8 @@ codes! {
         ConvNd = 60,
         /// Maximum over a window of three axes, with its index.
         MaxPoolNd = 61,
+        /// Interpolation at computed points.
+        GridSample = 62,
         /// Trigonometric and hyperbolic functions and their inverses.
         Trig = 70,
         /// The same bits as another type of the same size.

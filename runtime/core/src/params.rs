@@ -286,6 +286,15 @@ params! {
         column_major: u32,
     }
 
+    /// GridSample.
+    struct GridSample {
+        /// 0: nearest, 1: linear, 2: cubic.
+        mode: u32,
+        /// 0: zeros, 1: border, 2: reflection.
+        outside: u32,
+        align_corners: u32,
+    }
+
     /// Gather of rows of an int8 table; row i is `code·scale[i]`.
     struct GatherW8 {
         /// int8, `[rows, row]`.

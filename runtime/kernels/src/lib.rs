@@ -17,6 +17,7 @@ mod detect;
 #[cfg(selvedge_dsp)]
 mod dsp;
 mod f32_rules;
+pub mod grid_sample;
 pub mod group_norm;
 #[cfg(selvedge_helium)]
 mod helium;

@@ -117,6 +117,7 @@ fn tables_hold_what_is_named_in_any_order_and_format() {
         Resample<F32>,
         ConvNd<F32>,
         MaxPoolNd<Any>,
+        GridSample<F32>,
         Lstm<F32>,
         Gru<F32>,
         Rnn<F32>,

@@ -49,6 +49,22 @@ pub struct Taps {
     pub weights: Vec<f32>,
 }
 
+/// Which cells around a point GridSample weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GridMode {
+    Nearest,
+    Linear,
+    Cubic,
+}
+
+/// What lies outside of what GridSample samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GridOutside {
+    Zeros,
+    Border,
+    Reflection,
+}
+
 /// What a scatter does with the element that lies there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scattering {
@@ -189,6 +205,12 @@ pub enum Op {
     MaxPoolNd {
         window: WindowNd,
         column_major: bool,
+    },
+    /// inputs: x `[N, C, …]`, grid `[N, …, 2 or 3]`; f32. Interpolation at computed points.
+    GridSample {
+        mode: GridMode,
+        outside: GridOutside,
+        align_corners: bool,
     },
     /// inputs: x. The target is the output's dtype.
     Cast,

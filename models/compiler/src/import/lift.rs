@@ -60,6 +60,14 @@ fn moves_data(op: &str) -> bool {
     )
 }
 
+/// Resampling that only copies elements.
+fn picks_nearest(node: &NodeProto) -> NodeResult<bool> {
+    let crops = super::attrs::string(node, "coordinate_transformation_mode", "")? == "tf_crop_and_resize";
+    Ok(matches!(node.op_type.as_str(), "Resize" | "Upsample")
+        && !crops
+        && super::attrs::string(node, "mode", "nearest")? == "nearest")
+}
+
 /// Rewrites `model` in place. All nodes that cannot be lifted are reported at once.
 pub(crate) fn lift(model: &mut Model) -> Result<()> {
     let nodes = const_moves::fold(model);
@@ -146,7 +154,7 @@ impl Lift<'_> {
             }
             "DequantizeLinear" if self.model.consts.contains_key(&node.input[0]) => Ok(()),
             "DequantizeLinear" => self.set_grid(node, 0, 1, 2),
-            op if moves_data(op) => self.scan_move(node),
+            op if moves_data(op) || picks_nearest(node)? => self.scan_move(node),
             // What branches do with a value shows when one is in place.
             "Shape" | "Size" | "If" => Ok(()),
             _ => match qops::describe(node)? {

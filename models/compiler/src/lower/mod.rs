@@ -234,6 +234,9 @@ impl Lowering<'_> {
             Op::TopK { axis, largest } => self.lower_top_k(node, *axis, *largest),
             Op::Resample { axis, taps } => self.lower_resample(node, *axis, taps),
             Op::ConvNd { window, groups, transposed } => self.lower_conv_nd(node, window, *groups, *transposed),
+            Op::GridSample { mode, outside, align_corners } => {
+                self.lower_grid_sample(node, *mode, *outside, *align_corners)
+            }
             Op::MaxPoolNd { window, column_major } => self.lower_max_pool_nd(node, window, *column_major),
             Op::Cast => self.lower_cast(node),
             Op::Compare { kind } => self.lower_compare(node, *kind),

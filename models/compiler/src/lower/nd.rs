@@ -3,7 +3,7 @@
 use super::context::Lowering;
 use super::error::LowerError;
 use super::spec::{Spec, move_spec};
-use crate::graph::{Node, Taps, WindowNd};
+use crate::graph::{GridMode, GridOutside, Node, Taps, WindowNd};
 use selvedge_core::{Format, OpCode, params};
 
 impl Lowering<'_> {
@@ -44,6 +44,31 @@ impl Lowering<'_> {
         let window = self.window_nd(node, window)?;
         let params = params::MaxPoolNd { window, column_major: column_major as u32 };
         self.produce_with_indices(node, move_spec(OpCode::MaxPoolNd, "max_pool_nd").params(&params), x)
+    }
+
+    pub fn lower_grid_sample(
+        &mut self,
+        node: &Node,
+        mode: GridMode,
+        outside: GridOutside,
+        align_corners: bool,
+    ) -> Result<(), LowerError> {
+        let (x, grid, y) = self.binary_operands(node)?;
+        let mode = match mode {
+            GridMode::Nearest => 0,
+            GridMode::Linear => 1,
+            GridMode::Cubic => 2,
+        };
+        let outside = match outside {
+            GridOutside::Zeros => 0,
+            GridOutside::Border => 1,
+            GridOutside::Reflection => 2,
+        };
+        let params = params::GridSample { mode, outside, align_corners: align_corners as u32 };
+        let inputs = [Some(self.float(x)?), Some(self.float(grid)?)];
+        let spec = Spec::new(OpCode::GridSample, Format::F32, "grid_sample_f32").params(&params);
+        self.produce_float(node, spec, &inputs, y);
+        Ok(())
     }
 
     pub fn lower_resample(&mut self, node: &Node, axis: usize, taps: &Taps) -> Result<(), LowerError> {

@@ -3,9 +3,9 @@
 use super::context::Lowering;
 use super::conv::window_params;
 use super::error::LowerError;
-use super::spec::{Grid, Spec};
-use crate::graph::{Layout, Node, ValueId, Window};
-use selvedge_core::{Format, OpCode, params};
+use super::spec::{Grid, Spec, move_spec};
+use crate::graph::{DType, Layout, Node, ValueId, Window};
+use selvedge_core::{DType as Device, Format, OpCode, params};
 
 /// `m/2^t ≈ ratio` with m in `[2^23, 2^24)` and t ≤ 38; `None` where the ratio is too large.
 pub(crate) fn average_ratio(x_scale: f32, y_scale: f32) -> Option<(i32, u32)> {
@@ -56,10 +56,35 @@ impl Lowering<'_> {
             self.produce_int(node, spec, &[Some(input)], y, grid);
             return Ok(());
         }
+        if let dtype @ (DType::I8 | DType::U8) = self.graph.value(x).dtype {
+            return self.max_pool_codes(node, x, y, &params, dtype == DType::U8);
+        }
         let spec = Spec::new(OpCode::MaxPool2d, Format::F32, "max_pool_f32").params(&params);
         let input = self.float(x)?;
         self.produce_float(node, spec, &[Some(input)], y);
         Ok(())
+    }
+
+    /// A pool of integers that are on no grid; unsigned ones with their top bit flipped.
+    fn max_pool_codes(
+        &mut self,
+        node: &Node,
+        x: ValueId,
+        y: ValueId,
+        params: &params::MaxPool,
+        unsigned: bool,
+    ) -> Result<(), LowerError> {
+        let spec = Spec::new(OpCode::MaxPool2d, Format::I8, "max_pool_i8").params(params);
+        let input = self.native(x)?;
+        if !unsigned {
+            return self.produce_other(node, spec, &[Some(input)], y);
+        }
+        let flip = || move_spec(OpCode::FlipSign, "flip_sign");
+        let signed = self.value_tensor(x, format!("{}/signed", node.name), Device::I8, None);
+        self.push(&node.name, flip(), &[Some(input)], &[signed]);
+        let pooled = self.value_tensor(y, format!("{}/pooled", node.name), Device::I8, None);
+        self.push(&node.name, spec, &[Some(signed)], &[pooled]);
+        self.produce_other(node, flip(), &[Some(pooled)], y)
     }
 
     pub fn lower_avg_pool(

@@ -31,6 +31,7 @@ mod gather;
 mod gather_elements;
 mod gather_w8;
 mod geometry;
+mod grid_sample;
 mod group_norm;
 mod index;
 mod layer_i8;
@@ -78,6 +79,7 @@ pub use expand::Expand;
 pub use flip::FlipSign;
 pub use gather::Gather;
 pub use gather_elements::GatherElements;
+pub use grid_sample::GridSample;
 pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use matmul::MatMul;
@@ -184,6 +186,7 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Resample<F32>>(),
     OpEntry::of::<ConvNd<F32>>(),
     OpEntry::of::<MaxPoolNd<Any>>(),
+    OpEntry::of::<GridSample<F32>>(),
     OpEntry::of::<Lstm<F32>>(),
     OpEntry::of::<Gru<F32>>(),
     OpEntry::of::<Rnn<F32>>(),

@@ -70,6 +70,15 @@ pub fn all() -> Vec<(&'static str, Program)> {
             ),
         ),
         (
+            "sampling at points",
+            single(
+                (Op::GridSample, Format::F32),
+                &[(F32, &[1, 2, 3, 4]), (F32, &[1, 2, 2, 2])],
+                &[(F32, &[1, 2, 2, 2])],
+                |_| (params(GridSample { mode: 2, outside: 2, align_corners: 0 }), 0),
+            ),
+        ),
+        (
             "maxima and their indices",
             single(
                 (Op::MaxPoolNd, Any),

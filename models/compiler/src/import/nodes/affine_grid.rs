@@ -25,7 +25,7 @@ pub(super) fn affine_grid(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     agree(&shape, &b.shape(y))?;
     let corners = attrs::flag(node, "align_corners", false)?;
     let (n, total) = (lengths.len(), lengths.iter().product::<usize>());
-    b.check_size("grid", &[total, n + 1])?;
+    super::rearrange::indices_fit(total.saturating_mul(n + 1))?;
     let place = |i: usize, len: usize| match (corners, len) {
         (true, 1) => -1.0,
         (true, len) => 2.0 * i as f64 / (len - 1) as f64 - 1.0,

@@ -227,7 +227,7 @@ pub(super) fn col2im(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let (channels, taps) = (shape[1], s.kernel.iter().product::<usize>());
     let rows = channels * taps;
     let positions = s.output(&shape[2..], false)?;
-    b.check_size("blocks", &[rows, taps])?;
+    super::rearrange::indices_fit(rows.saturating_mul(taps))?;
     let ones = (0..rows * taps).map(|i| f32::from(i / taps % taps == i % taps)).collect();
     let shape_w = [vec![rows, 1], s.kernel.clone()].concat();
     let w = b.constant("blocks", shape_w.clone(), crate::graph::Constant::F32(ones));

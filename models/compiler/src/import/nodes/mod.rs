@@ -6,6 +6,7 @@ mod conv;
 mod einsum;
 mod elementwise;
 mod gather;
+mod grid_sample;
 mod group_norm;
 mod indexed;
 mod logic;
@@ -107,6 +108,7 @@ const STANDARD: &[&str] = &[
     "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
+    "GridSample",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
@@ -381,6 +383,7 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "Col2Im" => conv::col2im(b, node),
         "Resize" | "Upsample" => resize::resize(b, node),
         "Einsum" => einsum::einsum(b, node),
+        "GridSample" => grid_sample::grid_sample(b, node),
         "AffineGrid" => affine_grid::affine_grid(b, node),
         "MatMul" => matmul::matmul(b, node),
         "Gemm" => matmul::gemm(b, node),

@@ -95,6 +95,7 @@ pub(super) fn pad(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
             return bad("it pads an axis without elements by what lies there");
         }
         shape[axis] += begin[axis] + end[axis];
+        super::rearrange::indices_fit(shape[axis])?;
         let list = (0..shape[axis] as i64).map(|j| index(j - before, len)).collect();
         let at = b.constant("pad_indices", vec![shape[axis]], Constant::I64(list));
         let out = if i + 1 == axes.len() { y } else { b.like(x, shape.clone())? };

@@ -63,6 +63,9 @@ fn repeated(b: &mut Builder, node: &NodeProto, x: ValueId, axis: usize, times: u
 pub(super) fn tile(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let (mut x, y) = (b.required(node, 0)?, b.output(node, 0)?);
     let times = b.ints(node, 1)?.unwrap_or_default();
+    if times.len() != b.shape(x).len() {
+        return bad(format!("{:?} repeated {times:?} times", b.shape(x)));
+    }
     for (axis, &n) in times.iter().enumerate() {
         match usize::try_from(n) {
             Ok(1) => {}
@@ -123,6 +126,14 @@ fn picked(
     if out == y { Ok(()) } else { b.emit(node, Op::Reshape, vec![Some(out)], y) }
 }
 
+/// Refuses tables of indices that would be larger than a model should hold.
+pub(super) fn indices_fit(n: usize) -> NodeResult<()> {
+    if n <= 1 << 22 {
+        return Ok(());
+    }
+    crate::import::error::refuse(format!("a table of {n} indices"), "move fewer elements at a time")
+}
+
 /// The lower or upper triangle; the rest is zero.
 pub(super) fn trilu(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let x = b.required(node, 0)?;
@@ -130,6 +141,7 @@ pub(super) fn trilu(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let k = b.ints(node, 1)?.and_then(|v| v.first().copied()).unwrap_or(0);
     let upper = attrs::flag(node, "upper", true)?;
     let [.., rows, columns] = shape[..] else { return bad(format!("{shape:?} is no matrix")) };
+    indices_fit(rows * columns)?;
     let keeps = |i: usize| {
         let (row, column) = ((i / columns) as i64, (i % columns) as i64);
         if upper { column >= row.saturating_add(k) } else { column <= row.saturating_add(k) }
@@ -151,6 +163,7 @@ pub(super) fn reverse_sequence(b: &mut Builder, node: &NodeProto) -> NodeResult<
     if axes.0 == axes.1 || lengths.len() != batch || lengths.iter().any(|l| !(0..=time as i64).contains(l)) {
         return bad(format!("lengths {lengths:?} for {batch} sequences of {time}"));
     }
+    indices_fit(first * second)?;
     let list = (0..first * second).map(|i| {
         let (t, n) = if time_first { (i / second, i % second) } else { (i % second, i / second) };
         let length = lengths[n] as usize;

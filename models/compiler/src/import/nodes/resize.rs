@@ -140,6 +140,9 @@ pub(super) fn resize(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let (mut x, y) = (b.required(node, 0)?, b.output(node, 0)?);
     let plan = Plan::of(b, node)?;
     agree(&plan.shape, &b.shape(y))?;
+    for a in plan.axes.iter().filter(|a| a.input != a.output || a.scale != 1.0) {
+        super::rearrange::indices_fit(a.input.saturating_add(a.output))?;
+    }
     let tables: Vec<(usize, Taps, bool)> = (plan.axes.iter().enumerate())
         .map(|(axis, a)| (axis, table(a, plan.filter, plan.coordinates, plan.exclude_outside)))
         .filter(|(axis, (taps, outside))| *outside || !is_identity(taps, plan.axes[*axis].input))

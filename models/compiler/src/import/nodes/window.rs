@@ -22,7 +22,7 @@ fn list(node: &NodeProto, name: &str, default: usize, len: usize) -> NodeResult<
     }
     v.iter()
         .map(|&x| match usize::try_from(x) {
-            Ok(x) if x >= default => Ok(x),
+            Ok(x) if x >= default && x <= 1 << 24 => Ok(x),
             _ => bad(format!("{name} {v:?} is out of range")),
         })
         .collect()

@@ -2,7 +2,7 @@
 use tract_onnx::pb::NodeProto;
 
 use super::super::builder::Builder;
-use super::super::{affine_grid, conv, indexed, pool, resize};
+use super::super::{affine_grid, conv, grid_sample, indexed, pool, resize};
 use crate::graph::DType;
 use crate::import::error::NodeResult;
 use crate::import::twin::Fact;
@@ -18,6 +18,7 @@ pub(super) fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<
         "Resize" | "Upsample" => resize::Plan::of(b, node)?.shape,
         "MaxUnpool" => indexed::unpooled(b, node)?.1,
         "Col2Im" => conv::image(b, node)?.0,
+        "GridSample" => grid_sample::shape(b, node)?,
         "AffineGrid" => affine_grid::sizes(b, node)?.1,
         _ => return Ok(None),
     };
