@@ -46,6 +46,8 @@ mod classifier;
 #[cfg(feature = "certify")]
 mod denoised;
 mod embed;
+#[cfg(feature = "denoise")]
+mod score;
 mod tables;
 
 #[cfg(feature = "std")]
@@ -56,15 +58,19 @@ pub use classifier::{CodeMap, SessionClassifier};
 pub use denoised::DenoisedClassifier;
 #[doc(hidden)]
 pub use embed::{Aligned, check_weights, region_bytes};
+#[cfg(feature = "denoise")]
+pub use score::SessionScore;
 #[cfg(feature = "certify")]
 pub use selvedge_certify as certify;
 pub use selvedge_core::artifact::{self, Artifact, TensorView};
 pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
+#[cfg(feature = "denoise")]
+pub use selvedge_denoise as denoise;
 pub use selvedge_exec::elastic;
 pub use selvedge_exec::{
     Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, Regions, RunCtx, Session, StagedSession,
     StepCtx, StepOutputs, Views, WeightSource, kernel_name, ops as op,
 };
 pub use selvedge_kernels::{Isa, IsaKind, IsaUnavailable, best as best_isa};
-#[cfg(feature = "certify")]
+#[cfg(any(feature = "certify", feature = "denoise"))]
 pub use selvedge_noise as noise;
