@@ -10,6 +10,7 @@
 //! - [`Schedule`], [`sampler`]: ancestral, DDIM, PLMS, shallow starts, consistency and latent consistency, guidance.
 //! - [`transport`]: restored images with the statistics of natural ones, folded into one convolution.
 //! - [`state`]: Kalman filter and smoother, particle smoothing of additive functionals.
+//! - [`stft`]: spectra of a stream and the way back. [`metrics`]: decibels.
 //! - [`heads`]: small operators and heads that are fitted on the device. [`GaussianScore`]: the best linear denoiser.
 //!
 //! ```
@@ -41,12 +42,14 @@ mod draws;
 mod error;
 pub mod heads;
 mod linalg;
+pub mod metrics;
 mod model;
 mod prediction;
 mod real;
 pub mod sampler;
 mod schedule;
 pub mod state;
+pub mod stft;
 mod tile;
 pub mod transport;
 mod tweedie;
