@@ -129,7 +129,7 @@ pub fn transport_patches<T: Real>(
 
 /// Elements of the kernel of [`fold_kernel`].
 pub const fn kernel_len(channels: usize, patch: usize) -> usize {
-    let side = 2 * patch - 1;
+    let side = (2 * patch).saturating_sub(1);
     channels * channels * side * side
 }
 
