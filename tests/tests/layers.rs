@@ -8,6 +8,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("selvedge-core", "L0"),
     ("selvedge-noise", "L0"),
     ("selvedge-certify", "L3"),
+    ("selvedge-denoise", "L3"),
     ("selvedge-kernels", "L1"),
     ("selvedge-exec", "L2"),
     ("selvedge", "L4"),

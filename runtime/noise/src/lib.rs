@@ -5,6 +5,7 @@
 //! - [`NoiseTable`]: the rounded Gaussian `round(N(0, σ²))` on the grid of an integer input, by 64-bit
 //!   thresholds; integers only.
 //! - [`Integers`] and [`Subset`]: uniform integers and random subsets of positions, without bias.
+//! - [`Reals`]: uniform and standard normal real numbers, for samplers.
 //! - [`tables`]: such tables, ready made.
 //! - [`normal`], [`binomial`], [`bounds`]: distribution functions and confidence bounds, each rounded to the
 //!   side on which a certificate stays true. Nothing here panics, whatever the arguments.
@@ -26,6 +27,7 @@ mod build;
 mod error;
 mod gaussian;
 pub mod normal;
+mod real;
 mod rng;
 pub mod tables;
 mod uniform;
@@ -34,5 +36,6 @@ mod uniform;
 pub use build::build_table;
 pub use error::NoiseError;
 pub use gaussian::{NoiseTable, Sigma};
+pub use real::Reals;
 pub use rng::{Domain, NoiseKey};
 pub use uniform::{Integers, Subset};

@@ -46,6 +46,8 @@ mod classifier;
 #[cfg(feature = "certify")]
 mod denoised;
 mod embed;
+#[cfg(feature = "denoise")]
+mod score;
 mod tables;
 
 #[cfg(feature = "std")]
@@ -56,10 +58,14 @@ pub use classifier::{CodeMap, SessionClassifier};
 pub use denoised::DenoisedClassifier;
 #[doc(hidden)]
 pub use embed::{Aligned, check_weights, region_bytes};
+#[cfg(feature = "denoise")]
+pub use score::SessionScore;
 #[cfg(feature = "certify")]
 pub use selvedge_certify as certify;
 pub use selvedge_core::artifact::{self, Artifact, TensorView};
 pub use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
+#[cfg(feature = "denoise")]
+pub use selvedge_denoise as denoise;
 pub use selvedge_exec::elastic;
 pub use selvedge_exec::{
     Arena, Backend, Cpu, InputMut, Op, OpEntry, Output, Probe, Progress, Regions, RunCtx, STATE_HEADER_BYTES, Session,
@@ -67,5 +73,5 @@ pub use selvedge_exec::{
     state_bytes,
 };
 pub use selvedge_kernels::{Isa, IsaKind, IsaUnavailable, best as best_isa};
-#[cfg(feature = "certify")]
+#[cfg(any(feature = "certify", feature = "denoise"))]
 pub use selvedge_noise as noise;
