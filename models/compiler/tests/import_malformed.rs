@@ -225,15 +225,15 @@ fn integer_codes_of_a_grid_cannot_be_computed_with() {
 #[test]
 fn all_unsupported_nodes_are_listed_at_once() {
     let nodes = vec![
-        node("If", &["x"], &["a"], vec![]),
+        node("Loop", &["x"], &["a"], vec![]),
         node("Det", &["a"], &["b"], vec![]),
         NodeProto { domain: "my.ops".into(), ..node("Relu", &["b"], &["y"], vec![]) },
     ];
     let m = model(17, graph(vec![info("x", 1, &[2])], vec![info("y", 1, &[2])], nodes, vec![]));
     let Err(ImportError::Unsupported(list)) = import(&encode(&m)) else { panic!("accepted") };
     let ops: Vec<&str> = list.iter().map(|u: &Unsupported| u.op_type.as_str()).collect();
-    assert_eq!(ops, ["If", "Det", "Relu"]);
-    expect(&m, &["`n_a` (If)", "control flow", "my.ops.Relu", "standard ONNX"]);
+    assert_eq!(ops, ["Loop", "Det", "Relu"]);
+    expect(&m, &["`n_a` (Loop)", "control flow", "my.ops.Relu", "standard ONNX"]);
 }
 
 #[test]

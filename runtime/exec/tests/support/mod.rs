@@ -9,8 +9,9 @@ pub mod zoo_low;
 use std::ops::{Deref, DerefMut};
 
 use selvedge_core::artifact::{
-    AFTER_LAST_STEP, HEADER_BYTES, Header, MAGIC, REGION_SHIFT, SectionEntry, SectionKind, StageRecord, StepRecord,
-    TensorRecord, VERSION_MAJOR, VERSION_MINOR, WEIGHTS_MAGIC, WeightsHeader, digest, step_flags, tensor_flags,
+    AFTER_LAST_STEP, HEADER_BYTES, Header, MAGIC, REGION_SHIFT, SectionEntry, SectionKind, StageRecord, StateRecord,
+    StepRecord, TensorRecord, VERSION_MAJOR, VERSION_MINOR, WEIGHTS_MAGIC, WeightsHeader, digest, step_flags,
+    tensor_flags,
 };
 use selvedge_core::{Artifact, DType, Error, ErrorKind, Format, OpCode};
 use selvedge_exec::Session;
@@ -65,6 +66,7 @@ pub struct Program {
     pub first_region: u32,
     /// Where steps' weights are read to, if they are.
     pub stages: Vec<StageRecord>,
+    pub states: Vec<StateRecord>,
 }
 
 /// The parameters of one step.
@@ -188,6 +190,14 @@ impl Program {
         self.record(y).offset = self.tensors[x as usize].offset;
     }
 
+    /// Makes an input take the value of an output of the run before.
+    pub fn state(&mut self, input: u16, output: u16, initial: u32) {
+        for tensor in [input, output] {
+            self.record(tensor).flags |= tensor_flags::STATE;
+        }
+        self.states.push(StateRecord { input, output, initial });
+    }
+
     /// A graph output.
     pub fn output(&mut self, tensor: u16) {
         self.outputs.push(tensor);
@@ -205,6 +215,9 @@ impl Program {
         ];
         if !self.stages.is_empty() {
             sections.push((SectionKind::Stages, self.stages.as_bytes()));
+        }
+        if !self.states.is_empty() {
+            sections.push((SectionKind::States, self.states.as_bytes()));
         }
         sections.push((SectionKind::Weights, &self.weights));
         let mut out = vec![0u8; HEADER_BYTES + sections.len() * size_of::<SectionEntry>()];
