@@ -19,7 +19,7 @@ impl GateTable<'_> {
     /// The value at a gate, between two entries on a straight line, rounded half up.
     #[inline]
     pub fn at(self, gate: i32) -> i32 {
-        let place = (gate.max(-32768).min(32767) + 32768) as usize;
+        let place = (gate.clamp(-32768, 32767) + 32768) as usize;
         let (index, part) = (place >> 7, (place & 127) as i32);
         let entry = |i: usize| i32::from(self.0.get(i).copied().unwrap_or(0));
         let (low, high) = (entry(index), entry(index + 1));
@@ -51,7 +51,7 @@ pub struct CellI8<'a> {
 }
 
 fn sat16(v: i64) -> i32 {
-    v.max(-32768).min(32767) as i32
+    v.clamp(-32768, 32767) as i32
 }
 
 impl CellI8<'_> {

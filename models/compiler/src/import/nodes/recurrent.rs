@@ -97,12 +97,12 @@ pub(super) fn recurrent(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         return bad(format!("clip is {clip}"));
     }
     let mut made: Vec<Vec<ValueId>> = Vec::new();
-    for direction in 0..layer.directions {
+    for (direction, &activations) in activations.iter().enumerate() {
         let op = Recurrent {
             cell: layer.cell,
             hidden: layer.hidden,
             reverse: layer.first_reverse || direction == 1,
-            activations: activations[direction],
+            activations,
             clip: (clip > 0.0).then_some(clip),
             input_forget: attrs::flag(node, "input_forget", false)?,
             linear_before_reset: attrs::flag(node, "linear_before_reset", false)?,
