@@ -13,7 +13,7 @@ pub trait Integer: Copy + Ord + 'static {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
-    /// `other` is not 0; the least number by −1 wraps.
+    /// Truncated; 0 where `other` is 0; the least number by −1 wraps.
     fn div(self, other: Self) -> Self;
     /// As [`Integer::div`].
     fn rem(self, other: Self) -> Self;

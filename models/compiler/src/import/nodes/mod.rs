@@ -34,9 +34,9 @@ use tract_onnx::pb::NodeProto;
 
 pub(crate) use builder::Builder;
 
-use super::attrs::{self, node_name};
+use super::attrs::node_name;
 use super::branches::{IF, first_output};
-use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported, refuse};
+use super::error::{ImportError, NodeError, NodeResult, Result, Unsupported};
 use super::model::Model;
 use super::tensor::Tensor;
 use super::twin::{Fact, FloatTwin};

@@ -103,6 +103,11 @@ fn each_alone(b: &mut Builder, node: &NodeProto, x: ValueId, y: ValueId) -> Node
         "ReduceL1" | "ReduceL2" => b.unary(node, Unary::Abs, x, Some(y)).map(drop),
         "ReduceSumSquare" => b.binary(node, Binary::Mul, x, x, Some(y)).map(drop),
         "ReduceLogSum" if b.value(x).dtype == DType::F32 => b.unary(node, Unary::Log, x, Some(y)).map(drop),
+        "ReduceLogSum" => {
+            let x = b.cast(node, x, DType::F32)?;
+            let log = b.unary(node, Unary::Log, x, None)?;
+            b.emit(node, Op::Cast, vec![Some(log)], y)
+        }
         _ => {
             b.alias(node, x);
             Ok(())
