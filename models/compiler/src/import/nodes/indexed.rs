@@ -175,3 +175,40 @@ pub(super) fn max_unpool(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     let end = stated.iter().zip(&own).map(|(stated, own)| stated - own).collect();
     b.emit(node, Op::Pad { begin: vec![0; own.len()], end, value: 0.0 }, vec![Some(whole)], y)
 }
+
+/// Writes a stretch of a cache, starting at a constant place in each batch entry: ScatterND with constant indices.
+pub(super) fn tensor_scatter(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
+    let (x, update, y) = (b.required(node, 0)?, b.required(node, 1)?, b.output(node, 0)?);
+    let (shape, new) = (b.shape(x), b.shape(update));
+    let axis = attrs::axis(attrs::int(node, "axis", -2)?, shape.len())?;
+    let alike = shape.len() == new.len() && (0..shape.len()).all(|i| i == axis || shape[i] == new[i]);
+    if !alike || axis == 0 || new[axis] > shape[axis] {
+        return bad(format!("an update of shape {new:?} along axis {axis} of {shape:?}"));
+    }
+    let circular = match attrs::string(node, "mode", "linear")?.as_str() {
+        "linear" => false,
+        "circular" => true,
+        other => return bad(format!("mode `{other}` is not defined")),
+    };
+    let starts = b.ints(node, 2)?.unwrap_or_else(|| vec![0; shape[0]]);
+    let length = shape[axis] as i64;
+    let last = |s: i64| s.saturating_add(new[axis] as i64) <= length;
+    if starts.len() != shape[0] || starts.iter().any(|&s| s < 0 || s >= length || !(circular || last(s))) {
+        return bad(format!("places {starts:?} for {} entries on an axis of {length}", shape[0]));
+    }
+    let places: usize = new[..=axis].iter().product();
+    super::rearrange::indices_fit(places.saturating_mul(axis + 1))?;
+    let mut list = Vec::with_capacity(places * (axis + 1));
+    for mut at in 0..places {
+        let mut tuple = vec![0; axis + 1];
+        for (i, &d) in new[..=axis].iter().enumerate().rev() {
+            tuple[i] = (at % d) as i64;
+            at /= d;
+        }
+        tuple[axis] = (tuple[axis] + starts[tuple[0] as usize]) % length;
+        list.extend(tuple);
+    }
+    let at = b.constant("places", [&new[..=axis], &[axis + 1]].concat(), Constant::I64(list));
+    let op = Op::Scatter { nd: true, axis: 0, reduction: Scattering::Replace };
+    b.emit(node, op, vec![Some(x), Some(at), Some(update)], y)
+}

@@ -34,6 +34,7 @@ pub(crate) fn opaque(op: &str) -> bool {
             | "Scatter"
             | "ScatterElements"
             | "ScatterND"
+            | "TensorScatter"
             | "GatherND"
             | "Einsum"
             | "DepthToSpace"

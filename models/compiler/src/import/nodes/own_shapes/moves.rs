@@ -19,7 +19,9 @@ pub(super) fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<
     let (dtype, shape) = (b.value(x).dtype, b.shape(x));
     let rank = shape.len();
     let shape = match node.op_type.as_str() {
-        "Identity" | "ReverseSequence" | "Trilu" | "Scatter" | "ScatterElements" | "ScatterND" => shape,
+        "Identity" | "ReverseSequence" | "Trilu" | "Scatter" | "ScatterElements" | "ScatterND" | "TensorScatter" => {
+            shape
+        }
         "Reshape" => reshaped(b, node, &shape)?,
         "Flatten" => {
             let axis = match attrs::int(node, "axis", 1)? {
