@@ -239,7 +239,6 @@ mod tests {
             weights: (0..80).collect(),
             inputs: vec![0],
             outputs: vec![1],
-            states: Vec::new(),
             meta: [("target".to_string(), "portable".to_string())].into(),
             notes: Vec::new(),
         }

@@ -19,9 +19,15 @@ pub enum FallbackError {
     #[error("choosing layers for f32 by what they cost needs calibration samples; give --calibration")]
     NoSamples,
     #[error(transparent)]
-    Compile(#[from] CompileError),
+    Compile(Box<CompileError>),
     #[error("measuring: {0}")]
     Compare(#[from] CompareError),
+}
+
+impl From<CompileError> for FallbackError {
+    fn from(error: CompileError) -> Self {
+        FallbackError::Compile(Box::new(error))
+    }
 }
 
 /// The names of the options' layers that run in f32 are layers of the graph.

@@ -162,7 +162,7 @@ mod tests {
             let (ins, outs): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
             let taps: usize = s.kernel.iter().product();
             let x = numbers(s.batch * s.in_c * ins);
-            let w = numbers(if transposed { s.in_c * s.out_c } else { s.out_c * s.in_c } / s.groups * taps);
+            let w = numbers(s.in_c * s.out_c / s.groups * taps);
             let bias = numbers(s.out_c);
             let mut want = vec![0.0; s.batch * s.out_c * outs];
             let (in_per, out_per) = (s.in_c / s.groups, s.out_c / s.groups);

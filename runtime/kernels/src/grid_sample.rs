@@ -107,7 +107,7 @@ impl GridSample {
 /// Reflects at both borders until between them.
 fn reflect(at: f32, low: f32, high: f32) -> f32 {
     let range = high - low;
-    if !(range > 0.0) {
+    if range.is_nan() || range <= 0.0 {
         return low;
     }
     let beyond = if at < low { low - at } else { at - high };

@@ -14,6 +14,7 @@ mod matmul;
 mod movement;
 mod norm;
 mod normalize;
+mod one_hot;
 pub(crate) mod own_shapes;
 mod pad;
 mod pool;
@@ -141,6 +142,7 @@ const STANDARD: &[&str] = &[
     "Mul",
     "Neg",
     "Not",
+    "OneHot",
     "Or",
     "PRelu",
     "Pad",
@@ -419,6 +421,7 @@ fn map_node(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
         "GatherND" => indexed::gather_nd(b, node),
         "Scatter" | "ScatterElements" | "ScatterND" => indexed::scatter(b, node),
         "TensorScatter" => indexed::tensor_scatter(b, node),
+        "OneHot" => one_hot::one_hot(b, node),
         "TopK" => indexed::top_k(b, node),
         "MaxUnpool" => indexed::max_unpool(b, node),
         "Slice" => gather::slice(b, node),

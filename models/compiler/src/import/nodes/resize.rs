@@ -112,7 +112,7 @@ fn lengths(
     scales: Option<Vec<f64>>,
     sizes: Option<Vec<i64>>,
 ) -> NodeResult<Vec<(f64, usize)>> {
-    let length = |v: f64| if v >= 1.0 && v < 1e9 { Ok(v as usize) } else { bad(format!("an axis of length {v}")) };
+    let length = |v: f64| if (1.0..1e9).contains(&v) { Ok(v as usize) } else { bad(format!("an axis of length {v}")) };
     match (scales, sizes) {
         (_, Some(sizes)) if sizes.len() == axes.len() => {
             let own = |i: usize| sizes[i] as f64 / shape[axes[i]] as f64;

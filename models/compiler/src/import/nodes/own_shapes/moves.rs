@@ -4,7 +4,7 @@ use tract_onnx::pb::NodeProto;
 use super::super::builder::Builder;
 use super::super::elementwise::broadcast;
 use super::super::pad::Pads;
-use super::super::{einsum, gather, indexed, rearrange};
+use super::super::{einsum, gather, indexed, one_hot, rearrange};
 use crate::graph::DType;
 use crate::import::attrs;
 use crate::import::error::{NodeResult, bad};
@@ -104,6 +104,11 @@ pub(super) fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<
             let at = b.required(node, 1)?;
             let batch = usize::try_from(attrs::int(node, "batch_dims", 0)?).unwrap_or(usize::MAX);
             indexed::gathered(&shape, &b.shape(at), batch)?
+        }
+        "OneHot" => {
+            let values = b.required(node, 2)?;
+            let dtype = b.value(values).dtype;
+            return Ok(Some(vec![Fact { dtype, shape: one_hot::shape(b, node)?.0 }]));
         }
         "TopK" => {
             let (shape, _) = indexed::best(b, node)?;
