@@ -26,7 +26,7 @@ fn elements_are_gathered_along_the_axis() {
         |_| (params(GatherElements { kind: 0, axis: 1 }), 0),
     );
     let x = reals(12);
-    let got = as_f32(&p.run_all(&[&f32s(&x), &i64s(&AT)]).unwrap()[0]);
+    let got = as_f32(&p.run_all(&[f32s(&x), &i64s(&AT)]).unwrap()[0]);
     let want: Vec<f32> = (0..6)
         .map(|n| {
             let row = AT[n].rem_euclid(3) as usize;
@@ -45,7 +45,7 @@ fn tuples_gather_slices_of_their_batch() {
         |_| (params(GatherElements { kind: 1, axis: 1 }), 0),
     );
     let x = reals(12);
-    let got = as_f32(&p.run_all(&[&f32s(&x), &i64s(&AT)]).unwrap()[0]);
+    let got = as_f32(&p.run_all(&[f32s(&x), &i64s(&AT)]).unwrap()[0]);
     let row = |n: usize| (n / 3 * 3 + AT[n].rem_euclid(3) as usize) * 2;
     let want: Vec<f32> = (0..6).flat_map(|n| [x[row(n)], x[row(n) + 1]]).collect();
     assert_eq!(got, want);
@@ -53,7 +53,8 @@ fn tuples_gather_slices_of_their_batch() {
 
 #[test]
 fn scatters_combine_with_what_lies_there_in_order() {
-    let apply: [(u32, fn(f32, f32) -> f32); 5] = [
+    type Fold = fn(f32, f32) -> f32;
+    let apply: [(u32, Fold); 5] = [
         (scatter::REPLACE, |_, u| u),
         (scatter::ADD, |y, u| y + u),
         (scatter::MUL, |y, u| y * u),
@@ -68,7 +69,7 @@ fn scatters_combine_with_what_lies_there_in_order() {
             |_| (params(Scatter { kind: 0, axis: 0, reduction }), 0),
         );
         let (x, updates) = (reals(6), reals(12)[6..].to_vec());
-        let got = as_f32(&p.run_all(&[&f32s(&x), &i64s(&AT), &f32s(&updates)]).unwrap()[0]);
+        let got = as_f32(&p.run_all(&[f32s(&x), &i64s(&AT), f32s(&updates)]).unwrap()[0]);
         let mut want = x.clone();
         for n in 0..6 {
             let y = &mut want[AT[n].rem_euclid(3) as usize * 2 + n % 2];
@@ -86,7 +87,7 @@ fn indices_out_of_range_are_an_error_of_the_data() {
         &[(DType::F32, &[3, 2])],
         |_| (params(Scatter { kind: 1, axis: 0, reduction: 0 }), 0),
     );
-    let run = |at: &[i64]| p.run_all(&[&f32s(&reals(6)), &i64s(at), &f32s(&[9.0])]).is_ok();
+    let run = |at: &[i64]| p.run_all(&[f32s(&reals(6)), &i64s(at), f32s(&[9.0])]).is_ok();
     assert!(run(&[-3, 1]));
     for at in [[3, 0], [-4, 0], [0, 2], [0, i64::MIN], [i64::MAX, 0]] {
         assert!(!run(&at), "{at:?}");
@@ -101,7 +102,7 @@ fn the_best_come_first_and_of_equal_ones_the_first() {
             single((Op::TopK, Format::Any), &[(DType::F32, &[8])], &[(DType::F32, &[3]), (DType::I64, &[3])], |_| {
                 (params(TopK { axis: 0, largest }), 0)
             });
-        let got = p.run_all(&[&f32s(&x)]).unwrap();
+        let got = p.run_all(&[f32s(&x)]).unwrap();
         assert_eq!((as_f32(&got[0]), as_i64(&got[1])), (values.to_vec(), indices.to_vec()));
     }
 }
@@ -115,7 +116,7 @@ fn top_k_sorts_every_lane_of_an_inner_axis() {
         |_| (params(TopK { axis: 1, largest: 1 }), 0),
     );
     let x: Vec<f32> = (0..30).map(|i| ((i * 7) % 11) as f32).collect();
-    let got = p.run_all(&[&f32s(&x)]).unwrap();
+    let got = p.run_all(&[f32s(&x)]).unwrap();
     let (values, indices) = (as_f32(&got[0]), as_i64(&got[1]));
     for (o, i) in (0..2).flat_map(|o| (0..3).map(move |i| (o, i))) {
         let mut lane: Vec<(usize, f32)> = (0..5).map(|n| (n, x[(o * 5 + n) * 3 + i])).collect();
@@ -130,6 +131,6 @@ fn top_k_sorts_every_lane_of_an_inner_axis() {
 #[test]
 fn expand_repeats_axes_of_one_and_missing_ones() {
     let p = single((Op::Expand, Format::Any), &[(DType::F32, &[3, 1])], &[(DType::F32, &[2, 3, 2])], |_| (vec![], 0));
-    let got = as_f32(&p.run_all(&[&f32s(&[1.0, 2.0, 3.0])]).unwrap()[0]);
+    let got = as_f32(&p.run_all(&[f32s(&[1.0, 2.0, 3.0])]).unwrap()[0]);
     assert_eq!(got, [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
 }
