@@ -334,7 +334,7 @@ fn equations_are_sums_over_their_letters() {
     close(&einsum("bij->jb", &[three]), &want, "sum and transposition");
     let square = (&[3, 3][..], ArrayData::F32(numbers(9)));
     let n = numbers(9);
-    close(&einsum("ii->i", &[square.clone()]), &[n[0], n[4], n[8]].map(f64::from), "diagonal");
+    close(&einsum("ii->i", std::slice::from_ref(&square)), &[n[0], n[4], n[8]].map(f64::from), "diagonal");
     close(&einsum("ii", &[square]), &[f64::from(n[0] + n[4] + n[8])], "trace");
 }
 
@@ -343,10 +343,10 @@ fn resizing_interpolates_rows_and_columns() {
     // Examples of the text: resize_upsample_scales_linear, resize_upsample_scales_nearest, tf_crop_and_resize.
     let x = (&[1, 1, 2, 2][..], ArrayData::F32(vec![1.0, 2.0, 3.0, 4.0]));
     let scales = |v: [f32; 2]| vec![none(), f32s("scales", &[4], &[1.0, 1.0, v[0], v[1]])];
-    let y = run("Resize", vec![string("mode", "linear")], &[x.clone()], scales([2.0, 2.0])).remove(0);
+    let y = run("Resize", vec![string("mode", "linear")], std::slice::from_ref(&x), scales([2.0, 2.0])).remove(0);
     let rows = [[1.0, 1.25, 1.75, 2.0], [1.5, 1.75, 2.25, 2.5], [2.5, 2.75, 3.25, 3.5], [3.0, 3.25, 3.75, 4.0]];
     close(&y, &rows.concat(), "linear");
-    let y = run("Resize", vec![string("mode", "nearest")], &[x.clone()], scales([2.0, 3.0])).remove(0);
+    let y = run("Resize", vec![string("mode", "nearest")], std::slice::from_ref(&x), scales([2.0, 3.0])).remove(0);
     let rows = [[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], [3.0, 3.0, 3.0, 4.0, 4.0, 4.0]];
     close(&y, &[rows[0], rows[0], rows[1], rows[1]].concat(), "nearest");
     let attributes = vec![

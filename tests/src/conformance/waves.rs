@@ -28,7 +28,7 @@ const SOUND: &str = "ConvTranspose GRU LSTM RNN Resize Upsample Slice Split Gath
     ReduceSumSquare ArgMax ArgMin DepthToSpace SpaceToDepth Trilu Range CumSum CastLike LpPool IsNaN IsInf";
 
 /// Codes of `TensorProto.DataType` that put a case into the rest.
-const OTHER_TYPES: [i32; 11] = [0, 8, 11, 14, 15, 16, 17, 18, 19, 20, 23];
+const OTHER_TYPES: [i32; 12] = [0, 8, 11, 14, 15, 16, 17, 18, 19, 20, 23, 24];
 
 /// The group of a case.
 pub fn group(case: &Case) -> Group {

@@ -22,10 +22,11 @@ pub(super) fn reshape(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     b.emit(node, Op::Reshape, vec![Some(x)], y)
 }
 
-/// In inference form: the value itself, and a mask that keeps everything.
+/// In inference form, and where nothing is dropped: the value itself, and a mask that keeps everything.
 pub(super) fn dropout(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     if let Some(mode) = b.input(node, 2)?
         && !matches!(&b.value(mode).data, Some(Constant::Bool(v)) if !v.contains(&true))
+        && b.scalar(node, 1)? != Some(0.0)
     {
         return refuse("training mode", "export the model for inference");
     }

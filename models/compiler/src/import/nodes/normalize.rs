@@ -75,10 +75,10 @@ pub(super) fn local_response(b: &mut Builder, node: &NodeProto) -> NodeResult<()
     b.binary(node, Binary::Div, x, power, Some(y)).map(drop)
 }
 
-/// Refuses the training forms of BatchNormalization.
+/// Refuses the forms of BatchNormalization that are of training alone.
 pub(super) fn inference_only(node: &NodeProto) -> NodeResult<()> {
-    if attrs::flag(node, "training_mode", false)? || node.output.len() > 1 {
-        return refuse("training mode", "export the model for inference");
+    if !attrs::flag(node, "training_mode", false)? && node.output.len() > 1 {
+        return refuse("statistics of training as outputs", "export the model for inference");
     }
     if !attrs::flag(node, "spatial", true)? {
         return refuse("statistics per position (spatial = 0)", "export at operator set 9 or later");
@@ -103,11 +103,38 @@ pub(super) fn batch_norm(b: &mut Builder, node: &NodeProto) -> NodeResult<()> {
     }
     let y = b.output(node, 0)?;
     agree(&b.shape(x), &b.shape(y))?;
+    if attrs::flag(node, "training_mode", false)? {
+        let statistics = batch_statistics(b, node, x, &parameters)?;
+        parameters[2..].clone_from_slice(&statistics);
+    }
     if parameters.iter().any(|&p| b.value(p).f32s().is_none()) {
         return computed_batch_norm(b, node, x, &parameters, epsilon, y);
     }
     let inputs = std::iter::once(x).chain(parameters).map(Some).collect();
     b.emit(node, Op::BatchNorm { epsilon }, inputs, y)
+}
+
+/// Mean and variance of the input itself, as `training_mode` has it; running averages where they are outputs.
+fn batch_statistics(b: &mut Builder, node: &NodeProto, x: ValueId, parameters: &[ValueId]) -> NodeResult<[ValueId; 2]> {
+    let (shape, channels) = (b.shape(x), b.value(parameters[0]).elements());
+    let axes: Vec<usize> = (0..shape.len()).filter(|&axis| axis != 1).collect();
+    let mean = b.reduce(node, Reduce::Mean, x, &axes)?;
+    let centred = b.binary(node, Binary::Sub, x, mean, None)?;
+    let squared = b.binary(node, Binary::Mul, centred, centred, None)?;
+    let variance = b.reduce(node, Reduce::Mean, squared, &axes)?;
+    let now = [b.reshape(node, mean, vec![channels])?, b.reshape(node, variance, vec![channels])?];
+    let momentum = attrs::float(node, "momentum", 0.9)?;
+    for (i, (&now, &before)) in now.iter().zip(&parameters[2..]).enumerate() {
+        if node.output.get(i + 1).is_none_or(String::is_empty) {
+            continue;
+        }
+        let (kept, new) = (b.number(node, momentum), b.number(node, 1.0 - momentum));
+        let kept = b.binary(node, Binary::Mul, before, kept, None)?;
+        let new = b.binary(node, Binary::Mul, now, new, None)?;
+        let out = b.output(node, i + 1)?;
+        b.binary(node, Binary::Add, kept, new, Some(out))?;
+    }
+    Ok(now)
 }
 
 /// With parameters that are known at run time only.

@@ -90,6 +90,11 @@ fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<Fact>>> {
             return Ok(Some(vec![fact.clone(), Fact { dtype, ..fact }]));
         }
         "LayerNormalization" => return layer_norm(b, node).map(Some),
+        "BatchNormalization" if node.output.len() > 1 => {
+            let fact = same(b, node)?;
+            let one = Fact { shape: vec![fact.shape.get(1).copied().unwrap_or(1)], ..fact };
+            return Ok(Some(vec![same(b, node)?, one.clone(), one]));
+        }
         "ConstantOfShape" => constant_of_shape(b, node)?,
         "EyeLike" => match attrs::int(node, "dtype", 0)? {
             0 => same(b, node)?,
