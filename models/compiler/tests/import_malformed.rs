@@ -92,7 +92,7 @@ fn tensors_are_checked() {
 fn beside(entries: &[(&str, &str)]) -> ModelProto {
     let entry = |(key, value): &(&str, &str)| StringStringEntryProto { key: (*key).into(), value: (*value).into() };
     let external_data = entries.iter().map(entry).collect();
-    with_initializer(TensorProto { data_location: Some(1), external_data, ..f32s("w", &[2], &[]) })
+    with_initializer(TensorProto { data_location: Some(1), external_data, ..f32s("w", &[2, 1, 1], &[]) })
 }
 
 #[test]
