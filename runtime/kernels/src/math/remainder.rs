@@ -1,7 +1,7 @@
 //! Remainders, exact.
 
 /// a − n·b with n = a/b truncated: the sign is that of a; NaN where b is 0 or a infinite.
-#[inline]
+#[inline(never)]
 pub fn fmod(a: f32, b: f32) -> f32 {
     libm::fmodf(a, b)
 }

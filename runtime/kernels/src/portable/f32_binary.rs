@@ -16,9 +16,19 @@ pub fn binary(kind: u32, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f32]
         binary::POW if matches!(b, &[2.0]) => map(a, b, lo, hi, out, |a, _| a * a),
         binary::POW => map(a, b, lo, hi, out, math::pow),
         binary::PRELU => map(a, b, lo, hi, out, math::leaky_relu),
-        binary::MOD => map(a, b, lo, hi, out, math::floor_mod),
-        binary::FMOD => map(a, b, lo, hi, out, math::fmod),
+        binary::MOD | binary::FMOD => remainders(kind == binary::MOD, a, b, lo, hi, out),
         _ => out.fill(NAN),
+    }
+}
+
+/// One loop for both remainders and every broadcast: they are rare, and a firmware with any function of two
+/// numbers carries them.
+#[inline(never)]
+fn remainders(floor: bool, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f32]) {
+    for (i, y) in out.iter_mut().enumerate() {
+        let at = |x: &[f32]| if let &[x] = x { x } else { x.get(i).copied().unwrap_or(NAN) };
+        let (a, b) = (at(a), at(b));
+        *y = clamp(if floor { math::floor_mod(a, b) } else { math::fmod(a, b) }, lo, hi);
     }
 }
 
