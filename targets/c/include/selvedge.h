@@ -42,10 +42,10 @@ extern "C" {
 #endif
 
 /* Version of this interface, to be compared with selvedge_abi_version(). */
-#define SELVEDGE_ABI_VERSION 1
+#define SELVEDGE_ABI_VERSION 2
 
 /* Words of a selvedge_session. */
-#define SELVEDGE_SESSION_WORDS 48
+#define SELVEDGE_SESSION_WORDS 56
 
 /* Alignment of artifacts and arenas, in bytes. */
 #define SELVEDGE_ALIGNMENT 16

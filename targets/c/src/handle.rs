@@ -9,7 +9,7 @@ use crate::status::Failure;
 use crate::{Status, memory};
 
 /// Words of a session.
-pub const SESSION_WORDS: usize = 48;
+pub const SESSION_WORDS: usize = 56;
 
 /// Memory for a session: `selvedge_session` in C.
 #[derive(Debug)]

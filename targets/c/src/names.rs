@@ -8,7 +8,7 @@ use crate::status::Failure;
 use crate::{Status, memory};
 
 /// Version of the C interface; changes when a program must be compiled again.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Version of the C interface.
 #[unsafe(no_mangle)]

@@ -26,6 +26,11 @@ pub struct DeadChannelStats {
 /// the other sides of a sum, and the parts of a concatenation, go along. At
 /// least one channel stays everywhere.
 pub fn eliminate_dead_channels(graph: &mut Graph) -> DeadChannelStats {
+    let channels = graph.values.iter().map(|value| value.shape.last().copied().unwrap_or(0));
+    if channels.fold(0usize, usize::saturating_add) > MAX_CHANNELS {
+        let macs = macs(graph);
+        return DeadChannelStats { macs_before: macs, macs_after: macs, ..Default::default() };
+    }
     let links: Vec<Link> = (0..graph.nodes.len()).map(|index| link(graph, index)).collect();
     let constants = constants(graph, &links);
     let needed = needed(graph, &links, &constants);
@@ -38,6 +43,9 @@ pub fn eliminate_dead_channels(graph: &mut Graph) -> DeadChannelStats {
     stats.macs_after = macs(graph);
     stats
 }
+
+/// Most channels of all values together that are looked at: a file can name an axis of any length.
+const MAX_CHANNELS: usize = 1 << 24;
 
 /// Per value and channel: the integer it always holds.
 pub(crate) type Constants = Vec<Vec<Option<i32>>>;

@@ -13,6 +13,9 @@ use crate::import::tensor::Tensor;
 use crate::import::twin::{Fact, FloatTwin};
 use crate::passes::fold_node;
 
+/// Elements that the nodes of any model may compute here.
+const MIN_FOLDED: usize = 1 << 21;
+
 pub(crate) struct Builder<'a> {
     pub opset: i64,
     graph: Graph,
@@ -21,6 +24,8 @@ pub(crate) struct Builder<'a> {
     names: HashSet<String>,
     twin: &'a FloatTwin,
     max_elements: u64,
+    /// Elements that may still be computed here: a small file can ask for constants of any size.
+    to_fold: usize,
     /// Outputs of nodes that were refused, and what depends on them.
     lost: HashSet<String>,
 }
@@ -39,8 +44,10 @@ impl<'a> Builder<'a> {
             ids.insert(i.name.clone(), id);
         }
         let max_elements = limits.max_elements;
+        let given: usize = model.consts.values().map(Tensor::len).sum();
+        let to_fold = given.saturating_mul(2).max(MIN_FOLDED);
         let names = model.names.clone();
-        Ok(Builder { opset: model.opset, graph, ids, model, names, twin, max_elements, lost: HashSet::new() })
+        Ok(Builder { opset: model.opset, graph, ids, model, names, twin, max_elements, to_fold, lost: HashSet::new() })
     }
 
     /// True, and the outputs are lost as well, where an input of `node` is lost.
@@ -230,7 +237,11 @@ impl<'a> Builder<'a> {
     }
 
     fn push(&mut self, node: Node) -> NodeResult<()> {
-        if let Some((data, codes)) = fold_node(&self.graph, &node) {
+        let made: usize = node.outputs.iter().map(|&id| self.value(id).elements()).fold(0, usize::saturating_add);
+        if made <= self.to_fold
+            && let Some((data, codes)) = fold_node(&self.graph, &node)
+        {
+            self.to_fold -= made;
             self.set_constant(node.outputs[0], data)?;
             self.graph.value_mut(node.outputs[0]).codes = codes;
             return Ok(());

@@ -71,6 +71,11 @@ fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<Fact>>> {
         return Ok(Some(facts));
     }
     let fact = match node.op_type.as_str() {
+        "BatchNormalization" if node.output.len() > 1 => {
+            let fact = same(b, node)?;
+            let one = Fact { shape: vec![fact.shape.get(1).copied().unwrap_or(1)], ..fact };
+            return Ok(Some(vec![same(b, node)?, one.clone(), one]));
+        }
         op if keeps(op) => same(b, node)?,
         "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Sum" | "Mean" | "Pow" | "PRelu" | "Mod" | "BitwiseAnd"
         | "BitwiseOr" | "BitwiseXor" | "BitShift" => joined(b, node, 0, None)?,
@@ -90,11 +95,6 @@ fn facts(b: &mut Builder, node: &NodeProto) -> NodeResult<Option<Vec<Fact>>> {
             return Ok(Some(vec![fact.clone(), Fact { dtype, ..fact }]));
         }
         "LayerNormalization" => return layer_norm(b, node).map(Some),
-        "BatchNormalization" if node.output.len() > 1 => {
-            let fact = same(b, node)?;
-            let one = Fact { shape: vec![fact.shape.get(1).copied().unwrap_or(1)], ..fact };
-            return Ok(Some(vec![same(b, node)?, one.clone(), one]));
-        }
         "ConstantOfShape" => constant_of_shape(b, node)?,
         "EyeLike" => match attrs::int(node, "dtype", 0)? {
             0 => same(b, node)?,
