@@ -119,7 +119,7 @@ fn external_data_is_read_from_the_models_folder_only() {
     refused(&[("location", "nothing.bin")], "nothing.bin");
     refused(&[], "names no file");
     refused(&[("offset", "4")], "names no file");
-    refused(&[("location", "parts/w.bin")], "need 8, the file has 12");
+    refused(&[("location", "parts/w.bin")], "need 8 bytes, the file has 12");
     refused(&[("location", "parts/w.bin"), ("offset", "8"), ("length", "8")], "which has 12");
     refused(&[("location", "parts/w.bin"), ("offset", "-4")], "no number");
     refused(&[("location", "parts/w.bin"), ("length", "18446744073709551615"), ("offset", "2")], "which has 12");
