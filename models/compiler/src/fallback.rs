@@ -30,27 +30,36 @@ impl From<CompileError> for FallbackError {
     }
 }
 
-/// The names of the options' layers that run in f32 are layers of the graph.
+/// Lets layers run in f32, each named by its node, or by what reports show of a node's name: the part in front of
+/// the first `;`.
 ///
 /// # Errors
 /// [`FallbackError::Unknown`] for the first that is none.
 pub fn keep_f32(graph: &Graph, names: &[String], options: &mut CompileOptions) -> Result<(), FallbackError> {
     let layers = layer_names(graph);
     for name in names {
-        if !layers.contains(name) {
+        let mut meant = layers.iter().filter(|layer| *layer == name || short(layer) == name).peekable();
+        if meant.peek().is_none() {
+            let layers = layers.iter().map(|layer| short(layer).to_string()).collect();
             return Err(FallbackError::Unknown { name: name.clone(), layers });
         }
-        options.scheme.layers.insert(name.clone(), WeightFormat::F32);
+        options.scheme.layers.extend(meant.map(|layer| (layer.clone(), WeightFormat::F32)));
     }
     Ok(())
 }
 
-/// Compiles with as few layers in f32 as bring the outputs to a signal-to-noise ratio of `min_snr_db` beside the float
+/// A node's name as reports show it: converters from TensorFlow join the names of all that went into a node.
+fn short(name: &str) -> &str {
+    name.split(';').next().unwrap_or(name)
+}
+
+/// Compiles with few layers in f32 that bring the outputs to a signal-to-noise ratio of `min_snr_db` beside the float
 /// model, measured on up to 32 of the samples.
 ///
-/// Each layer alone is put back to f32 and the outputs are measured; layers are then kept in f32 in the order of what
-/// that gained, until the ratio is reached or none helps any more. A model of L layers is compiled L + 1 times and
-/// once more for each layer kept. What was kept, and what it gained, is in the program's notes.
+/// Greedy: each layer alone is put back to f32 and the outputs are measured; layers are then kept in f32 in the order
+/// of what that gained, until the ratio is reached or none helps any more, and those without which it is still reached
+/// are quantized again. A model of L layers is compiled L + 1 times, and up to twice for each layer kept. What was
+/// kept, and what it gained, is in the program's notes.
 ///
 /// # Errors
 /// [`FallbackError`].
@@ -84,19 +93,33 @@ pub fn compile_with_fallback(
         }
     }
     gains.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut options, mut notes) = (options.clone(), Vec::new());
+    let (mut options, mut kept) = (options.clone(), Vec::new());
     for (_, name) in gains {
         let (compiled, reached) = measured(&with(&options, &name))?;
         if reached <= snr {
             continue;
         }
-        notes.push(format!("{name} keeps f32: outputs at {reached:.1} dB, {snr:.1} dB with it quantized"));
+        let note = format!("{} keeps f32: outputs at {reached:.1} dB, {snr:.1} dB with it quantized", short(&name));
         options = with(&options, &name);
         (best, snr) = (compiled, reached);
+        kept.push((name, note));
         if snr >= min_snr_db {
             break;
         }
     }
+    // What was kept early may have become needless.
+    if snr >= min_snr_db {
+        for at in (0..kept.len().saturating_sub(1)).rev() {
+            let mut fewer = options.clone();
+            fewer.scheme.layers.remove(&kept[at].0);
+            let (compiled, reached) = measured(&fewer)?;
+            if reached >= min_snr_db {
+                (best, snr, options) = (compiled, reached, fewer);
+                kept.remove(at);
+            }
+        }
+    }
+    let mut notes: Vec<String> = kept.into_iter().map(|(_, note)| note).collect();
     if snr < min_snr_db {
         notes.push(format!(
             "no choice of layers in f32 reaches {min_snr_db} dB; activations between the others are still int8"

@@ -112,6 +112,13 @@ pub(crate) fn check_len<T>(buffer: &[T], expected: usize) -> Result<(), DenoiseE
     if buffer.len() == expected { Ok(()) } else { Err(DenoiseError::Length { expected: index(expected) }) }
 }
 
+/// A state and the prediction made at it: as long as each other, and finite.
+pub(crate) fn check_pair<T: Real>(x: &[T], prediction: &[T]) -> Result<(), DenoiseError> {
+    check_len(prediction, x.len())?;
+    check_finite(x)?;
+    check_finite(prediction)
+}
+
 /// The first `needed` elements of a work buffer.
 pub(crate) fn part<T>(buffer: &mut [T], needed: usize) -> Result<&mut [T], DenoiseError> {
     buffer.get_mut(..needed).ok_or(DenoiseError::Buffer { needed: index(needed) })

@@ -5,6 +5,50 @@
 
 use selvedge_core::params::{binary, reduce, unary};
 
+/// Runs an expression with `$t` the integer type of elements; booleans are bytes. `$other` for f32.
+///
+/// `DType` is what the caller has under that name: the device's, or one with the same types.
+#[macro_export]
+macro_rules! by_integer {
+    ($dtype:expr, $t:ident => $body:expr, $other:expr) => {
+        match $dtype {
+            DType::I8 => {
+                type $t = i8;
+                $body
+            }
+            DType::U8 | DType::Bool => {
+                type $t = u8;
+                $body
+            }
+            DType::I16 => {
+                type $t = i16;
+                $body
+            }
+            DType::U16 => {
+                type $t = u16;
+                $body
+            }
+            DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            DType::U32 => {
+                type $t = u32;
+                $body
+            }
+            DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            DType::U64 => {
+                type $t = u64;
+                $body
+            }
+            DType::F32 => $other,
+        }
+    };
+}
+
 /// An integer type of tensors.
 pub trait Integer: Copy + Ord + 'static {
     const ZERO: Self;

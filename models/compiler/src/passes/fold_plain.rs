@@ -4,53 +4,12 @@ use super::fold_constants::broadcast;
 use crate::graph::{Constant, DType, Op, Unary, Value};
 use crate::lower::{elementwise, plain_int, reduce, table};
 use selvedge_core::params::unary;
-use selvedge_kernels::compare;
 use selvedge_kernels::integer::{self, Integer};
 use selvedge_kernels::scan::{Extremum, Running, Scan, arg_reduce, cum_sum};
+use selvedge_kernels::{by_integer, compare};
 
 /// Most elements of an operand or a result: they are held as 128 bits each.
 const MAX_ELEMENTS: usize = 1 << 22;
-
-/// Runs an expression with `$t` the integer type of elements; `$other` for f32.
-macro_rules! by_integer {
-    ($dtype:expr, $t:ident => $body:expr, $other:expr) => {
-        match $dtype {
-            DType::I8 => {
-                type $t = i8;
-                $body
-            }
-            DType::U8 | DType::Bool => {
-                type $t = u8;
-                $body
-            }
-            DType::I16 => {
-                type $t = i16;
-                $body
-            }
-            DType::U16 => {
-                type $t = u16;
-                $body
-            }
-            DType::I32 => {
-                type $t = i32;
-                $body
-            }
-            DType::U32 => {
-                type $t = u32;
-                $body
-            }
-            DType::I64 => {
-                type $t = i64;
-                $body
-            }
-            DType::U64 => {
-                type $t = u64;
-                $body
-            }
-            DType::F32 => $other,
-        }
-    };
-}
 
 /// The result of `op` on constants, where it is one of this file's.
 pub(super) fn fold(op: &Op, inputs: &[&Value], out: &Value) -> Option<Constant> {

@@ -54,6 +54,7 @@ mod tests {
     use super::super::testing::{Build, check, count};
     use super::super::{dead_code, optimize};
     use super::*;
+    use crate::graph::{Clamp, Unary};
 
     fn binaries(graph: &Graph) -> usize {
         count(graph, |op| matches!(op, Op::Binary { .. }))
@@ -74,6 +75,32 @@ mod tests {
             });
             assert_eq!(binaries(&graph), 0);
         }
+    }
+
+    /// x·(1 + erf(x/√2))·½ and x·clip(x + 3, 0, 6)·⅙ in front of a layer end in a factor as well.
+    #[test]
+    fn factors_that_belong_to_an_activation_stay_with_it() {
+        let mut b = Build::new();
+        let x = b.input(&[2, 6]);
+        let [root, one, half] = [std::f32::consts::SQRT_2, 1.0, 0.5].map(|c| b.constant(&[], vec![c]));
+        let e = b.binary(Binary::Div, x, root);
+        let e = b.unary(Unary::Erf, e);
+        let e = b.binary(Binary::Add, e, one);
+        let y = b.binary(Binary::Mul, x, e);
+        let y = b.binary(Binary::Mul, y, half);
+        let y = b.dense(y, 4);
+        let graph = check(b.finish(&[y]), optimize);
+        assert_eq!((binaries(&graph), count(&graph, |op| *op == Op::Unary(Unary::Gelu))), (0, 1));
+        let mut b = Build::new();
+        let x = b.input(&[1, 3, 6, 6]);
+        let [three, sixth] = [3.0, 1.0 / 6.0].map(|c| b.constant(&[], vec![c]));
+        let gate = b.binary(Binary::Add, x, three);
+        let gate = b.unary(Unary::Clip(Clamp { lo: 0.0, hi: 6.0 }), gate);
+        let y = b.binary(Binary::Mul, x, gate);
+        let y = b.binary(Binary::Mul, y, sixth);
+        let y = b.conv(y, 4, 3, 1);
+        let graph = check(b.finish(&[y]), optimize);
+        assert_eq!((binaries(&graph), count(&graph, |op| *op == Op::Unary(Unary::HardSwish))), (0, 1));
     }
 
     #[test]

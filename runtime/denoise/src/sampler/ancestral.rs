@@ -2,7 +2,7 @@
 
 use super::Strided;
 use crate::draws::Noise;
-use crate::error::{DenoiseError, StepError, check_finite, check_len, part, require};
+use crate::error::{DenoiseError, StepError, check_pair, part, require};
 use crate::model::{ScoreModel, run};
 use crate::prediction::Prediction;
 use crate::real::Real;
@@ -22,9 +22,7 @@ pub fn ancestral_update<T: Real>(
     prediction: &[T],
     noise: Noise<'_, T>,
 ) -> Result<(), DenoiseError> {
-    check_len(prediction, x.len())?;
-    check_finite(x)?;
-    check_finite(prediction)?;
+    check_pair(x, prediction)?;
     let split = schedule.level(step)?.split::<T>(kind);
     let posterior = schedule.posterior(step)?;
     let (clean, noisy) = (T::of(posterior.clean), T::of(posterior.noisy));

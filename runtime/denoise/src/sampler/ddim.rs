@@ -2,7 +2,7 @@
 
 use super::Strided;
 use crate::draws::Noise;
-use crate::error::{DenoiseError, StepError, check_finite, check_len, part, require};
+use crate::error::{DenoiseError, StepError, check_pair, part, require};
 use crate::model::{ScoreModel, run};
 use crate::prediction::Prediction;
 use crate::real::Real;
@@ -24,9 +24,7 @@ pub fn ddim_update<T: Real>(
     prediction: &[T],
     noise: Noise<'_, T>,
 ) -> Result<(), DenoiseError> {
-    check_len(prediction, x.len())?;
-    check_finite(x)?;
-    check_finite(prediction)?;
+    check_pair(x, prediction)?;
     require((0.0..=1.0).contains(&eta))?;
     if to.is_some_and(|to| to >= from) {
         return Err(DenoiseError::Step { step: crate::error::index(from) });

@@ -1,7 +1,7 @@
 //! Latent consistency models (Luo et al. 2023): consistency steps on the schedule of a diffusion model.
 
 use crate::draws::Noise;
-use crate::error::{DenoiseError, StepError, check_finite, check_len, index, part, positive, require};
+use crate::error::{DenoiseError, StepError, check_pair, index, part, positive, require};
 use crate::model::{ScoreModel, run};
 use crate::prediction::Prediction;
 use crate::real::Real;
@@ -55,9 +55,7 @@ pub fn latent_update<T: Real>(
     prediction: &[T],
     noise: Noise<'_, T>,
 ) -> Result<(), DenoiseError> {
-    check_len(prediction, x.len())?;
-    check_finite(x)?;
-    check_finite(prediction)?;
+    check_pair(x, prediction)?;
     let split = schedule.level(from)?.split::<T>(kind);
     let (skip, out) = boundary.coefficients(from);
     let (skip, out) = (T::of(skip), T::of(out));

@@ -29,18 +29,7 @@ pub fn transport_map(
     check_len(out, size)?;
     let [root, inverse, middle, spare, eigen] = split(work, size)?;
     sqrt_symmetric(source, n, eigen, root)?;
-    let singular = core::cell::Cell::new(false);
-    matrix_function(source, n, eigen, inverse, |value, largest| {
-        if value > RANK * largest {
-            1.0 / libm::sqrt(value)
-        } else {
-            singular.set(true);
-            0.0
-        }
-    })?;
-    if singular.get() {
-        return Err(DenoiseError::Matrix { row: 0 });
-    }
+    inverse_root(source, n, eigen, inverse)?;
     product(root, target, n, spare);
     product(spare, root, n, middle);
     symmetrize(middle, n);
@@ -74,18 +63,7 @@ pub fn sampling_map(
     let [root, inverse, middle, spare, eigen] = split(rest, size)?;
     sqrt_symmetric(target, n, eigen, root)?;
     // The reverse map needs an inverse of the target's root.
-    let singular = core::cell::Cell::new(false);
-    matrix_function(target, n, eigen, inverse, |value, largest| {
-        if value > RANK * largest {
-            1.0 / libm::sqrt(value)
-        } else {
-            singular.set(true);
-            0.0
-        }
-    })?;
-    if singular.get() {
-        return Err(DenoiseError::Matrix { row: 0 });
-    }
+    inverse_root(target, n, eigen, inverse)?;
     product(root, source, n, spare);
     product(spare, root, n, first);
     symmetrize(first, n);
@@ -123,6 +101,20 @@ pub fn sampling_map(
     product(middle, root, n, noise);
     symmetrize(noise, n);
     Ok(())
+}
+
+/// The inverse of the square root of a positive definite matrix.
+fn inverse_root(matrix: &[f64], n: usize, eigen: &mut [f64], out: &mut [f64]) -> Result<(), DenoiseError> {
+    let singular = core::cell::Cell::new(false);
+    matrix_function(matrix, n, eigen, out, |value, largest| {
+        if value > RANK * largest {
+            1.0 / libm::sqrt(value)
+        } else {
+            singular.set(true);
+            0.0
+        }
+    })?;
+    if singular.get() { Err(DenoiseError::Matrix { row: 0 }) } else { Ok(()) }
 }
 
 /// The squared Wasserstein distance of two Gaussians: `‖m_s − m_t‖² + tr(C_s + C_t − 2·(C_t^½·C_s·C_t^½)^½)`.

@@ -3,11 +3,10 @@
 use core::marker::PhantomData;
 
 use selvedge_core::{DType, Error, Format, OpCode, params};
-use selvedge_kernels::Isa;
 use selvedge_kernels::scan::{Extremum, arg_reduce};
+use selvedge_kernels::{Isa, by_integer};
 
 use super::geometry::{AxisSpan, axis_span};
-use super::index::by_integer;
 use super::{F32, Int};
 use crate::{Op, RunCtx, StepCtx};
 

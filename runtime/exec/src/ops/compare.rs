@@ -3,10 +3,9 @@
 use core::marker::PhantomData;
 
 use selvedge_core::{DType, Error, Format, OpCode, params};
-use selvedge_kernels::{Isa, compare};
+use selvedge_kernels::{Isa, by_integer, compare};
 
 use super::broadcast::Broadcast;
-use super::index::by_integer;
 use super::{F32, Int};
 use crate::{Op, RunCtx, StepCtx};
 

@@ -3,10 +3,9 @@
 use selvedge_core::artifact::step_flags::IN_PLACE;
 use selvedge_core::params::{self, binary, unary};
 use selvedge_core::{DType, Error, Format, OpCode};
-use selvedge_kernels::{Isa, integer};
+use selvedge_kernels::{Isa, by_integer, integer};
 
 use super::broadcast::Broadcast;
-use super::index::by_integer;
 use super::{Binary, Int, Unary};
 use crate::{Op, RunCtx, StepCtx};
 

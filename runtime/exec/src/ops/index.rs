@@ -108,48 +108,6 @@ macro_rules! by_size {
 }
 pub(super) use by_size;
 
-/// Runs an expression with `$t` the integer type of a tensor; booleans are bytes. `$other` for f32.
-macro_rules! by_integer {
-    ($dtype:expr, $t:ident => $body:expr, $other:expr) => {
-        match $dtype {
-            DType::I8 => {
-                type $t = i8;
-                $body
-            }
-            DType::U8 | DType::Bool => {
-                type $t = u8;
-                $body
-            }
-            DType::I16 => {
-                type $t = i16;
-                $body
-            }
-            DType::U16 => {
-                type $t = u16;
-                $body
-            }
-            DType::I32 => {
-                type $t = i32;
-                $body
-            }
-            DType::U32 => {
-                type $t = u32;
-                $body
-            }
-            DType::I64 => {
-                type $t = i64;
-                $body
-            }
-            DType::U64 => {
-                type $t = u64;
-                $body
-            }
-            DType::F32 => $other,
-        }
-    };
-}
-pub(super) use by_integer;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,9 @@ use core::marker::PhantomData;
 use selvedge_core::params::{self, reduce};
 use selvedge_core::shape::MAX_RANK;
 use selvedge_core::{DType, Error, Format, OpCode};
-use selvedge_kernels::{Isa, integer, math::sqrt};
+use selvedge_kernels::{Isa, by_integer, integer, math::sqrt};
 
-use super::index::{Walk, by_integer, strides};
+use super::index::{Walk, strides};
 use super::{F32, Int};
 use crate::{Op, RunCtx, StepCtx};
 

@@ -5,10 +5,9 @@ use core::marker::PhantomData;
 use bytemuck::Pod;
 use selvedge_core::params::{self, scatter};
 use selvedge_core::{DType, Error, ErrorKind, Format, OpCode};
-use selvedge_kernels::Isa;
+use selvedge_kernels::{Isa, by_integer};
 
 use super::Any;
-use super::index::by_integer;
 use super::places::{Places, with_indices};
 use crate::{Op, RunCtx, StepCtx};
 

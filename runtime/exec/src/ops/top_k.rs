@@ -4,10 +4,9 @@ use core::marker::PhantomData;
 
 use bytemuck::Pod;
 use selvedge_core::{DType, Error, Format, OpCode, params};
-use selvedge_kernels::Isa;
+use selvedge_kernels::{Isa, by_integer};
 
 use super::Any;
-use super::index::by_integer;
 use crate::{Op, RunCtx, StepCtx};
 
 /// ONNX TopK, sorted; of equal elements the one with the lower index comes first. Outputs: values

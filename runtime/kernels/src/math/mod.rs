@@ -18,7 +18,7 @@ pub use activation::{celu, gelu_tanh, mish, selu, shrink, softsign, swish, thres
 pub use erf::{erf, gelu};
 pub use exp::{elu, exp, expm1_negative, sigmoid, silu, tanh};
 pub use log::{log, pow, softplus};
-pub use remainder::{floor_mod, fmod};
+pub use remainder::{floor_mod, floored, fmod};
 pub use round::{ceil, floor, round_ties_even};
 pub use trig::trig;
 

@@ -203,5 +203,19 @@ fn activations_are_near_the_exact_ones() {
     }
     assert_eq!([1.0, 1.5, -3.0].map(|x| thresholded_relu(x, 1.0)), [0.0, 1.5, 0.0]);
     assert_eq!([-2.0, -1.0, 0.5, 2.0].map(|x| shrink(x, 1.5, 0.5)), [-1.5, 0.0, 0.0, 1.5]);
+    let ends =
+        [0.0, -0.0, 1e-45, 1.17e-38, 1.1754944e-38, 0.3, 1.0, 1.5, 8388609.0, 3e38, f32::MAX, f32::INFINITY, f32::NAN];
+    let mut state = 1u32;
+    let mut any = || {
+        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+        f32::from_bits(state ^ state >> 13)
+    };
+    let mut pairs: std::vec::Vec<(f32, f32)> = ends.iter().flat_map(|&a| ends.map(|b| (a, -b))).collect();
+    pairs.extend((0..200_000).map(|_| (any(), any())));
+    // Exact by IEEE 754: any other implementation is an oracle.
+    for (a, b) in pairs {
+        let (found, right) = (fmod(a, b), libm::fmodf(a, b));
+        assert!(found.to_bits() == right.to_bits() || (found.is_nan() && right.is_nan()), "{a:e} mod {b:e}: {found:e}");
+    }
     assert_eq!([floor_mod(-4.5, 2.0), floor_mod(4.5, -2.0), fmod(-4.5, 2.0), fmod(4.5, -2.0)], [1.5, -1.5, -0.5, 0.5]);
 }

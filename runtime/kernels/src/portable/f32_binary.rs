@@ -28,7 +28,8 @@ fn remainders(floor: bool, a: &[f32], b: &[f32], lo: f32, hi: f32, out: &mut [f3
     for (i, y) in out.iter_mut().enumerate() {
         let at = |x: &[f32]| if let &[x] = x { x } else { x.get(i).copied().unwrap_or(NAN) };
         let (a, b) = (at(a), at(b));
-        *y = clamp(if floor { math::floor_mod(a, b) } else { math::fmod(a, b) }, lo, hi);
+        let rest = math::fmod(a, b);
+        *y = clamp(if floor { math::floored(rest, b) } else { rest }, lo, hi);
     }
 }
 

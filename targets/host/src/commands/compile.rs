@@ -44,8 +44,8 @@ pub struct Args {
     /// Layer that stays in f32, by its node's name (repeatable)
     #[arg(long, value_name = "NODE")]
     keep_f32: Vec<String>,
-    /// Keep as few layers in f32 as bring the outputs to this signal-to-noise ratio beside the float model, measured on
-    /// the calibration data
+    /// Keep layers in f32, few of them, so that the outputs reach this signal-to-noise ratio beside the float model, measured
+    /// on the calibration data
     #[arg(long, value_name = "DB", conflicts_with = "elastic")]
     min_snr: Option<f64>,
     #[command(flatten)]
@@ -397,7 +397,11 @@ fn summary(path: &str, compiled: &Compiled) -> String {
     if !program.states.is_empty() {
         let bytes: usize = program.states.iter().map(|s| program.tensors[program.inputs[s.input]].bytes()).sum();
         let count = program.states.len();
-        text += &format!("{count} states, {} bytes between frames\n", thousands((bytes + STATE_HEADER_BYTES) as u64));
+        text += &format!(
+            "{count} {}, {} bytes between frames\n",
+            if count == 1 { "state" } else { "states" },
+            thousands((bytes + STATE_HEADER_BYTES) as u64)
+        );
     }
     text + &format!(
         "{path}: {} bytes of flash, {} bytes of arena (lower bound {}), {} steps, {} MACs\n",
