@@ -131,5 +131,9 @@ codes! {
         W2 = 19,
         /// int8 activations, ternary weights of 2 bits.
         T2 = 20,
+        /// f32 activations, weights in IEEE half.
+        F16 = 21,
+        /// f32 activations, int8 weights.
+        F32W8 = 22,
     }
 }

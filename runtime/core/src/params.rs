@@ -116,7 +116,13 @@ params! {
         hi: i32,
     }
 
-    /// Conv2d, DepthwiseConv2d, ConvTranspose2d in f32.
+    /// Follows the parameters of an f32 layer with int8 weights.
+    struct WeightScales {
+        /// f32 per channel padded to a multiple of 8.
+        scales: u32,
+    }
+
+    /// Conv2d, DepthwiseConv2d, ConvTranspose2d in f32. Followed by [`WeightScales`] in format `F32W8`.
     struct ConvF32 {
         window: Window,
         groups: u32,
@@ -128,7 +134,7 @@ params! {
         hi: f32,
     }
 
-    /// Dense in f32.
+    /// Dense in f32. Followed by [`WeightScales`] in format `F32W8`.
     struct DenseF32 {
         weights: u32,
         weights_bytes: u32,

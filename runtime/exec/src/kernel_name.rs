@@ -11,7 +11,7 @@ pub fn kernel_name(op: OpCode, format: Format, isa: IsaKind) -> &'static str {
 }
 
 fn family(op: OpCode, format: Format) -> Option<Family> {
-    use Format::{F32, I8, T2, W2, W3, W4, W8};
+    use Format::{F16, F32, F32W8, I8, T2, W2, W3, W4, W8};
     Some(match (op, format) {
         (OpCode::Conv2d | OpCode::ConvPair, W8) => Family::Conv2dW8,
         (OpCode::DepthwiseConv2d, W8) => Family::DepthwiseW8,
@@ -42,6 +42,12 @@ fn family(op: OpCode, format: Format) -> Option<Family> {
         (OpCode::DepthwiseConv2d, F32) => Family::DepthwiseF32,
         (OpCode::ConvTranspose2d, F32) => Family::ConvTranspose2dF32,
         (OpCode::Dense, F32) => Family::DenseF32,
+        (OpCode::Conv2d, F16) => Family::Conv2dF32F16,
+        (OpCode::DepthwiseConv2d, F16) => Family::DepthwiseF32F16,
+        (OpCode::Dense, F16) => Family::DenseF32F16,
+        (OpCode::Conv2d, F32W8) => Family::Conv2dF32W8,
+        (OpCode::DepthwiseConv2d, F32W8) => Family::DepthwiseF32W8,
+        (OpCode::Dense, F32W8) => Family::DenseF32W8,
         (OpCode::MatMul, F32) => Family::MatmulF32,
         (OpCode::MaxPool2d, F32) => Family::MaxPoolF32,
         (OpCode::AvgPool2d, F32) => Family::AvgPoolF32,

@@ -1,6 +1,8 @@
 //! What kernels are given. Slices have exactly the lengths their shapes say;
 //! callers validate once, kernels do not repeat it.
 
+use crate::element::Element;
+
 /// Geometry of a convolution or pool on NHWC tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
@@ -143,11 +145,13 @@ pub enum Output<'a> {
     I32(Raw<'a>, &'a mut [i32]),
 }
 
-/// Weights, bias and clamp of an f32 layer.
+/// Weights, bias and clamp of an f32 layer, whose weights are stored as `E`.
 #[derive(Clone, Copy, Debug)]
-pub struct LayerF32<'a> {
+pub struct LayerF32<'a, E: Element = f32> {
     /// Packed.
-    pub weights: &'a [f32],
+    pub weights: &'a [E],
+    /// Scales of the channels, where `E` has some.
+    pub scales: E::Scales<'a>,
     /// Padded to a multiple of 8 channels; empty: none.
     pub bias: &'a [f32],
     pub lo: f32,

@@ -2,6 +2,7 @@
 
 use crate::args::*;
 use crate::code::Code;
+use crate::element::Element;
 use crate::select::IsaKind;
 use crate::{pack, pack_low, portable};
 
@@ -91,11 +92,33 @@ pub trait IsaI8: Copy + 'static {
 
 /// The f32 kernels of an instruction set. Scratch is aligned to 4 bytes.
 pub trait IsaF32: Copy + 'static {
-    fn conv2d_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]);
-    fn depthwise_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]);
+    fn conv2d_f32<E: Element>(
+        self,
+        x: &[f32],
+        shape: &ConvShape,
+        layer: &LayerF32<'_, E>,
+        out: &mut [f32],
+        scratch: &mut [u8],
+    );
+    fn depthwise_f32<E: Element>(
+        self,
+        x: &[f32],
+        shape: &ConvShape,
+        layer: &LayerF32<'_, E>,
+        out: &mut [f32],
+        scratch: &mut [u8],
+    );
     /// Gather form; `shape`'s input and output are those of the transposed convolution.
     fn conv_transpose2d_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]);
-    fn dense_f32(self, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]);
+    fn dense_f32<E: Element>(
+        self,
+        x: &[f32],
+        rows: usize,
+        k: usize,
+        n: usize,
+        layer: &LayerF32<'_, E>,
+        out: &mut [f32],
+    );
     /// `[m, k]` times `[k, n]`, neither packed.
     fn matmul_f32(self, a: &[f32], b: &[f32], m: usize, k: usize, n: usize, out: &mut [f32]);
     fn max_pool_f32(self, x: &[f32], shape: &ConvShape, out: &mut [f32]);

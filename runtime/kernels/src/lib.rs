@@ -16,6 +16,7 @@ pub mod conv_nd;
 mod detect;
 #[cfg(selvedge_dsp)]
 mod dsp;
+mod element;
 mod f32_rules;
 pub mod grid_sample;
 pub mod group_norm;
@@ -52,6 +53,7 @@ pub use avx2::Avx2;
 pub use code::{Code, T2, W2, W3, W4, Width};
 #[cfg(selvedge_dsp)]
 pub use dsp::Dsp;
+pub use element::{Element, Stored};
 #[cfg(selvedge_helium)]
 pub use helium::Helium;
 pub use isa::{Isa, IsaF32, IsaI8};

@@ -13,11 +13,12 @@
 //! `[8 channels][2 taps]`, 16 bytes. The last block is narrower likewise,
 //! followed by zeros so that 16 bytes can be read at its last taps.
 //!
-//! **f32 layers.** Panels of 8 output channels, each `[k][8 channels]`, groups
+//! **f32 layers** (weights f32, half or int8). Panels of 8 output channels, each `[k][8 channels]`, groups
 //! as above. Depthwise: `[taps][channels padded to 8]`. Transposed
 //! convolution: `[group][row][column][input channel][output channels of the group]`, not padded.
 
 use crate::args::ConvShape;
+use crate::element::Element;
 
 /// Output channels of a panel.
 pub const NR: usize = 8;
@@ -108,9 +109,9 @@ pub const fn f32_elements(n: usize, k: usize) -> usize {
     up(n, NR) * k
 }
 
-/// Packs `n` rows of `k` (row-major) into f32 panels. `out` is [`f32_elements`] long.
-pub fn pack_f32(rows: &[f32], n: usize, k: usize, out: &mut [f32]) {
-    out.fill(0.0);
+/// Packs `n` rows of `k` (row-major) into panels of an f32 layer. `out` is [`f32_elements`] long.
+pub fn pack_f32<E: Element>(rows: &[E], n: usize, k: usize, out: &mut [E]) {
+    out.fill(E::default());
     for row in 0..n {
         for col in 0..k {
             out[row / NR * (NR * k) + col * NR + row % NR] = rows[row * k + col];
@@ -123,9 +124,9 @@ pub const fn depthwise_f32_elements(channels: usize, taps: usize) -> usize {
     up(channels, NR) * taps
 }
 
-/// Packs `[taps][channels]` f32 depthwise weights. `out` is [`depthwise_f32_elements`] long.
-pub fn pack_depthwise_f32(weights: &[f32], channels: usize, taps: usize, out: &mut [f32]) {
-    out.fill(0.0);
+/// Packs `[taps][channels]` depthwise weights of an f32 layer. `out` is [`depthwise_f32_elements`] long.
+pub fn pack_depthwise_f32<E: Element>(weights: &[E], channels: usize, taps: usize, out: &mut [E]) {
+    out.fill(E::default());
     let padded = up(channels, NR);
     for tap in 0..taps {
         out[tap * padded..][..channels].copy_from_slice(&weights[tap * channels..][..channels]);

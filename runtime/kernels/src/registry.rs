@@ -45,6 +45,12 @@ pub enum Family {
     DepthwiseF32,
     ConvTranspose2dF32,
     DenseF32,
+    Conv2dF32F16,
+    DepthwiseF32F16,
+    DenseF32F16,
+    Conv2dF32W8,
+    DepthwiseF32W8,
+    DenseF32W8,
     MatmulF32,
     MaxPoolF32,
     AvgPoolF32,
@@ -111,9 +117,15 @@ kernels! {
         dynamic_quantize_i8__reference { family: DynamicQuantizeI8, tile: (1, 1) }
         matmul_i8__reference { family: MatmulI8, tile: (1, 1) }
         conv2d_f32__reference { family: Conv2dF32, tile: (1, 1) }
+        conv2d_f32_f16__reference { family: Conv2dF32F16, tile: (1, 1) }
+        conv2d_f32_w8__reference { family: Conv2dF32W8, tile: (1, 1) }
         depthwise_f32__reference { family: DepthwiseF32, tile: (1, 1) }
+        depthwise_f32_f16__reference { family: DepthwiseF32F16, tile: (1, 1) }
+        depthwise_f32_w8__reference { family: DepthwiseF32W8, tile: (1, 1) }
         conv_transpose2d_f32__reference { family: ConvTranspose2dF32, tile: (1, 1) }
         dense_f32__reference { family: DenseF32, tile: (1, 1) }
+        dense_f32_f16__reference { family: DenseF32F16, tile: (1, 1) }
+        dense_f32_w8__reference { family: DenseF32W8, tile: (1, 1) }
         matmul_f32__reference { family: MatmulF32, tile: (1, 1) }
         max_pool_f32__reference { family: MaxPoolF32, tile: (1, 1) }
         avg_pool_f32__reference { family: AvgPoolF32, tile: (1, 1) }
@@ -151,9 +163,15 @@ kernels! {
         dynamic_quantize_i8__portable { family: DynamicQuantizeI8, tile: (1, 1) }
         matmul_i8__portable_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__portable_4x8 { family: Conv2dF32, tile: (4, 8) }
+        conv2d_f32_f16__portable_4x8 { family: Conv2dF32F16, tile: (4, 8) }
+        conv2d_f32_w8__portable_4x8 { family: Conv2dF32W8, tile: (4, 8) }
         depthwise_f32__portable { family: DepthwiseF32, tile: (1, 1) }
+        depthwise_f32_f16__portable { family: DepthwiseF32F16, tile: (1, 1) }
+        depthwise_f32_w8__portable { family: DepthwiseF32W8, tile: (1, 1) }
         conv_transpose2d_f32__portable_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
         dense_f32__portable_4x8 { family: DenseF32, tile: (4, 8) }
+        dense_f32_f16__portable_4x8 { family: DenseF32F16, tile: (4, 8) }
+        dense_f32_w8__portable_4x8 { family: DenseF32W8, tile: (4, 8) }
         matmul_f32__portable_4x8 { family: MatmulF32, tile: (4, 8) }
         max_pool_f32__portable { family: MaxPoolF32, tile: (1, 1) }
         avg_pool_f32__portable_1x8 { family: AvgPoolF32, tile: (1, 8) }
@@ -191,9 +209,15 @@ kernels! {
         dynamic_quantize_i8__avx2 { family: DynamicQuantizeI8, tile: (1, 1) }
         matmul_i8__avx2_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__avx2_4x16 { family: Conv2dF32, tile: (4, 16) }
+        conv2d_f32_f16__avx2_4x16 { family: Conv2dF32F16, tile: (4, 16) }
+        conv2d_f32_w8__avx2_4x16 { family: Conv2dF32W8, tile: (4, 16) }
         depthwise_f32__avx2 { family: DepthwiseF32, tile: (1, 1) }
+        depthwise_f32_f16__avx2 { family: DepthwiseF32F16, tile: (1, 1) }
+        depthwise_f32_w8__avx2 { family: DepthwiseF32W8, tile: (1, 1) }
         conv_transpose2d_f32__avx2_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
         dense_f32__avx2_4x16 { family: DenseF32, tile: (4, 16) }
+        dense_f32_f16__avx2_4x16 { family: DenseF32F16, tile: (4, 16) }
+        dense_f32_w8__avx2_4x16 { family: DenseF32W8, tile: (4, 16) }
         matmul_f32__avx2_4x16 { family: MatmulF32, tile: (4, 16) }
         max_pool_f32__avx2 { family: MaxPoolF32, tile: (1, 1) }
         avg_pool_f32__avx2_1x8 { family: AvgPoolF32, tile: (1, 8) }
@@ -263,9 +287,15 @@ kernels! {
         dynamic_quantize_i8__neon { family: DynamicQuantizeI8, tile: (1, 1) }
         matmul_i8__neon_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__neon_4x16 { family: Conv2dF32, tile: (4, 16) }
+        conv2d_f32_f16__neon_4x16 { family: Conv2dF32F16, tile: (4, 16) }
+        conv2d_f32_w8__neon_4x16 { family: Conv2dF32W8, tile: (4, 16) }
         depthwise_f32__neon { family: DepthwiseF32, tile: (1, 1) }
+        depthwise_f32_f16__neon { family: DepthwiseF32F16, tile: (1, 1) }
+        depthwise_f32_w8__neon { family: DepthwiseF32W8, tile: (1, 1) }
         conv_transpose2d_f32__neon_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
         dense_f32__neon_4x16 { family: DenseF32, tile: (4, 16) }
+        dense_f32_f16__neon_4x16 { family: DenseF32F16, tile: (4, 16) }
+        dense_f32_w8__neon_4x16 { family: DenseF32W8, tile: (4, 16) }
         matmul_f32__neon_4x16 { family: MatmulF32, tile: (4, 16) }
         max_pool_f32__neon { family: MaxPoolF32, tile: (1, 1) }
         avg_pool_f32__neon_1x8 { family: AvgPoolF32, tile: (1, 8) }
@@ -303,9 +333,15 @@ kernels! {
         dynamic_quantize_i8__neon_dotprod { family: DynamicQuantizeI8, tile: (1, 1) }
         matmul_i8__neon_dotprod_4x8 { family: MatmulI8, tile: (4, 8) }
         conv2d_f32__neon_dotprod_4x16 { family: Conv2dF32, tile: (4, 16) }
+        conv2d_f32_f16__neon_dotprod_4x16 { family: Conv2dF32F16, tile: (4, 16) }
+        conv2d_f32_w8__neon_dotprod_4x16 { family: Conv2dF32W8, tile: (4, 16) }
         depthwise_f32__neon_dotprod { family: DepthwiseF32, tile: (1, 1) }
+        depthwise_f32_f16__neon_dotprod { family: DepthwiseF32F16, tile: (1, 1) }
+        depthwise_f32_w8__neon_dotprod { family: DepthwiseF32W8, tile: (1, 1) }
         conv_transpose2d_f32__neon_dotprod_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
         dense_f32__neon_dotprod_4x16 { family: DenseF32, tile: (4, 16) }
+        dense_f32_f16__neon_dotprod_4x16 { family: DenseF32F16, tile: (4, 16) }
+        dense_f32_w8__neon_dotprod_4x16 { family: DenseF32W8, tile: (4, 16) }
         matmul_f32__neon_dotprod_4x16 { family: MatmulF32, tile: (4, 16) }
         max_pool_f32__neon_dotprod { family: MaxPoolF32, tile: (1, 1) }
         avg_pool_f32__neon_dotprod_1x8 { family: AvgPoolF32, tile: (1, 8) }
@@ -343,9 +379,15 @@ kernels! {
         dynamic_quantize_i8__neon_i8mm { family: DynamicQuantizeI8, tile: (1, 1) }
         matmul_i8__neon_i8mm_8x8 { family: MatmulI8, tile: (8, 8) }
         conv2d_f32__neon_i8mm_4x16 { family: Conv2dF32, tile: (4, 16) }
+        conv2d_f32_f16__neon_i8mm_4x16 { family: Conv2dF32F16, tile: (4, 16) }
+        conv2d_f32_w8__neon_i8mm_4x16 { family: Conv2dF32W8, tile: (4, 16) }
         depthwise_f32__neon_i8mm { family: DepthwiseF32, tile: (1, 1) }
+        depthwise_f32_f16__neon_i8mm { family: DepthwiseF32F16, tile: (1, 1) }
+        depthwise_f32_w8__neon_i8mm { family: DepthwiseF32W8, tile: (1, 1) }
         conv_transpose2d_f32__neon_i8mm_1x32 { family: ConvTranspose2dF32, tile: (1, 32) }
         dense_f32__neon_i8mm_4x16 { family: DenseF32, tile: (4, 16) }
+        dense_f32_f16__neon_i8mm_4x16 { family: DenseF32F16, tile: (4, 16) }
+        dense_f32_w8__neon_i8mm_4x16 { family: DenseF32W8, tile: (4, 16) }
         matmul_f32__neon_i8mm_4x16 { family: MatmulF32, tile: (4, 16) }
         max_pool_f32__neon_i8mm { family: MaxPoolF32, tile: (1, 1) }
         avg_pool_f32__neon_i8mm_1x8 { family: AvgPoolF32, tile: (1, 8) }

@@ -111,7 +111,7 @@ pub fn f32<'a>(rng: &mut Rng, isa: impl Isa + 'a, s: Shape) -> Line<'a> {
     let (w, mut rows, mut turn) = (s.copies(w), Rows::new(rng, s), 0);
     s.line("f32", bytes, move || {
         turn += 1;
-        let layer = LayerF32 { weights: &w[turn % w.len()], bias: &[], lo: f32::MIN, hi: f32::MAX };
+        let layer = LayerF32 { weights: &w[turn % w.len()], scales: (), bias: &[], lo: f32::MIN, hi: f32::MAX };
         isa.dense_f32(&rows.x, s.m, s.k, s.n, &layer, &mut rows.out);
         black_box(&mut rows.out);
     })

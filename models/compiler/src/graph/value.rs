@@ -91,6 +91,8 @@ pub struct Value {
     /// Integer codes of a constant that was quantized in the file. `data` then
     /// holds the dequantized f32 values.
     pub codes: Option<QuantCodes>,
+    /// How a Conv or Dense that runs in f32 keeps these weights; `None`: in f32.
+    pub stored: Option<StoredWeights>,
     /// Weights of a Conv or Dense as codes of fewer than 8 bits; `data` holds what they stand for.
     pub low_bit: Option<LowBitWeights>,
     /// The int8 weights that those of a layer were made from, in an elastic artifact.
@@ -131,6 +133,15 @@ pub struct QuantCodes {
     /// calibration). False for what a model file brought: such weights under an
     /// f32 input are computed in f32.
     pub dynamic: bool,
+}
+
+/// Weights of an f32 layer in fewer than 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredWeights {
+    /// IEEE half; `data` holds the halves.
+    F16,
+    /// int8: the value's codes, symmetric, one scale an output channel.
+    W8,
 }
 
 /// Weights of fewer than 8 bits. Rows are output channels; k runs over (window row, window
@@ -285,6 +296,7 @@ impl Value {
             io_dtype: None,
             data: None,
             codes: None,
+            stored: None,
             low_bit: None,
             master: None,
             branches: Vec::new(),

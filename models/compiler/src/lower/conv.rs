@@ -6,10 +6,11 @@ use super::error::LowerError;
 use super::layer::{IntWeights, LayerForm, float_clamp, int_bias, int_flags, int_weights};
 use super::low_bit::{Packed, conv_scratch};
 use super::spec::Spec;
+use super::stored::Packing;
 use crate::graph::{self, Clamp, Layout, Node, ValueId, Window};
 use selvedge_core::artifact::step_flags;
 use selvedge_core::{Format, OpCode, params};
-use selvedge_kernels::{ConvShape, pack};
+use selvedge_kernels::{ConvShape, Element, pack};
 
 /// The window as the artifact stores it.
 pub(crate) fn window_params(w: &Window) -> params::Window {
@@ -77,19 +78,19 @@ impl ConvPlan {
         packed
     }
 
-    /// Packs f32 weights `[OC, IC/groups, taps]`.
-    pub fn pack_float(&self, rows: &[f32]) -> Vec<f32> {
+    /// Packs weights `[OC, IC/groups, taps]` of an f32 layer.
+    fn pack_float<E: Element>(&self, rows: &[E]) -> Vec<E> {
         let (groups, out_c, k) = (self.shape.groups, self.shape.out_c, self.k());
         if self.depthwise {
             let taps_first = channels_last(rows, 1, out_c, self.taps());
-            let mut packed = vec![0.0; pack::depthwise_f32_elements(out_c, self.taps())];
+            let mut packed = vec![E::default(); pack::depthwise_f32_elements(out_c, self.taps())];
             pack::pack_depthwise_f32(&taps_first, out_c, self.taps(), &mut packed);
             return packed;
         }
         let rows = channels_last(rows, out_c, self.shape.in_c / groups, self.taps());
         let per = out_c / groups;
         let each = pack::f32_elements(per, k);
-        let mut packed = vec![0.0; groups * each];
+        let mut packed = vec![E::default(); groups * each];
         for g in 0..groups {
             pack::pack_f32(&rows[g * per * k..][..per * k], per, k, &mut packed[g * each..][..each]);
         }
@@ -102,6 +103,12 @@ impl ConvPlan {
 
     fn float_scratch(&self) -> usize {
         if self.depthwise { pack::depthwise_f32_scratch(&self.shape) } else { pack::conv_f32_scratch(&self.shape) }
+    }
+}
+
+impl Packing for ConvPlan {
+    fn pack<E: Element>(&self, rows: &[E]) -> Vec<E> {
+        self.pack_float(rows)
     }
 }
 
@@ -118,6 +125,18 @@ fn conv_kernel(format: Format, depthwise: bool) -> &'static str {
         (Format::W2, true) => "depthwise_qs8_w2",
         (Format::T2, true) => "depthwise_qs8_t2",
         (_, true) => "depthwise_qs8_w8",
+    }
+}
+
+/// Of the layers that run in f32.
+fn float_kernel(format: Format, depthwise: bool) -> &'static str {
+    match (format, depthwise) {
+        (Format::F16, false) => "conv2d_f32_f16",
+        (Format::F32W8, false) => "conv2d_f32_w8",
+        (_, false) => "conv2d_f32",
+        (Format::F16, true) => "depthwise_f32_f16",
+        (Format::F32W8, true) => "depthwise_f32_w8",
+        (_, true) => "depthwise_f32",
     }
 }
 
@@ -267,28 +286,26 @@ impl Lowering<'_> {
         plan: &ConvPlan,
         clamp: Option<Clamp>,
     ) -> Result<(), LowerError> {
-        let graph = self.graph;
-        let data = graph.value(io.w).f32s().ok_or_else(|| {
-            LowerError::node(graph, node, "its weights are not float", "dequantize them in the model")
-        })?;
-        let packed = plan.pack_float(data);
-        let kernel = if plan.depthwise { "depthwise_f32" } else { "conv2d_f32" };
+        let weights = self.float_weights(node, io.w)?;
+        let stored = self.store_float(&weights, plan);
+        let kernel = float_kernel(stored.format, plan.depthwise);
         let (bias, bias_bytes) = self.float_bias(io.bias, plan.shape.out_c);
         let (lo, hi) = float_clamp(clamp);
         let params = params::ConvF32 {
             window: plan.window,
             groups: plan.shape.groups as u32,
-            weights: self.pool.add_packed(&packed),
-            weights_bytes: (packed.len() * 4) as u32,
+            weights: stored.offset,
+            weights_bytes: stored.bytes,
             bias,
             lo,
             hi,
         };
-        let spec = Spec::new(plan.op(), Format::F32, kernel)
+        let spec = Spec::new(plan.op(), stored.format, kernel)
             .params(&params)
+            .more(&stored.more)
             .macs(plan.macs())
             .scratch(plan.float_scratch())
-            .weights_bytes(packed.len() * 4 + bias_bytes);
+            .weights_bytes(stored.all_bytes + bias_bytes);
         let input = self.float(io.x)?;
         self.produce_float(node, spec, &[Some(input)], io.y);
         Ok(())

@@ -6,11 +6,12 @@ use super::error::LowerError;
 use super::layer::{IntWeights, LayerForm, float_clamp, int_bias, int_flags, int_weights};
 use super::low_bit::{Packed, dense_scratch};
 use super::spec::{Grid, Spec};
+use super::stored::{FloatWeights, Packing};
 use crate::graph::{Clamp, LowRankBranch, Node, ValueId};
 use crate::program::{ProgramStep, TensorId};
 use selvedge_core::artifact::step_flags;
 use selvedge_core::{DType, Format, OpCode, params};
-use selvedge_kernels::pack;
+use selvedge_kernels::{Element, pack};
 
 /// Operands of a layer: x, constant weights, optional bias, output.
 #[derive(Clone, Copy)]
@@ -39,6 +40,20 @@ fn dense_spec(weights: &IntWeights, branches: &[LowRankBranch], rows: usize, (n,
         (OpCode::DenseLowRank, sums_bytes(at_once, n) + dense_scratch(&weights.rows, at_once, k))
     };
     Spec::new(op, format, kernel).macs(rows * n * (k + ranks)).scratch(scratch)
+}
+
+/// The order of a dense layer's weights, `n` rows of `k`.
+struct DenseRows {
+    n: usize,
+    k: usize,
+}
+
+impl Packing for DenseRows {
+    fn pack<E: Element>(&self, rows: &[E]) -> Vec<E> {
+        let mut packed = vec![E::default(); pack::f32_elements(self.n, self.k)];
+        pack::pack_f32(rows, self.n, self.k, &mut packed);
+        packed
+    }
 }
 
 impl Lowering<'_> {
@@ -257,31 +272,38 @@ impl Lowering<'_> {
 
     fn dense_float(&mut self, node: &Node, io: LayerIo, clamp: Option<Clamp>) -> Result<(), LowerError> {
         let graph = self.graph;
-        let weights = graph.value(io.w);
-        let data = weights.f32s().ok_or_else(|| {
-            LowerError::node(graph, node, "its weights are not float", "dequantize them in the model")
-        })?;
-        let (n, k) = (weights.shape[0], weights.shape[1]);
-        let mut packed = vec![0f32; pack::f32_elements(n, k)];
-        pack::pack_f32(data, n, k, &mut packed);
+        let (n, k) = (graph.value(io.w).shape[0], graph.value(io.w).shape[1]);
+        let weights = self.float_weights(node, io.w)?;
+        let stored = self.store_float(&weights, &DenseRows { n, k });
+        let kernel = match stored.format {
+            Format::F16 => "dense_f32_f16",
+            Format::F32W8 => "dense_f32_w8",
+            _ => "dense_f32",
+        };
         let (bias, bias_bytes) = self.float_bias(io.bias, n);
         let (lo, hi) = float_clamp(clamp);
-        let weights_bytes = packed.len() * 4;
-        let params = params::DenseF32 {
-            weights: self.pool.add_packed(&packed),
-            weights_bytes: weights_bytes as u32,
-            bias,
-            lo,
-            hi,
-        };
+        let params = params::DenseF32 { weights: stored.offset, weights_bytes: stored.bytes, bias, lo, hi };
         let input = self.float(io.x)?;
         let rows = graph.value(io.x).elements() / k.max(1);
-        let spec = Spec::new(OpCode::Dense, Format::F32, "dense_f32")
+        let spec = Spec::new(OpCode::Dense, stored.format, kernel)
             .params(&params)
+            .more(&stored.more)
             .macs(rows * n * k)
-            .weights_bytes(weights_bytes + bias_bytes);
+            .weights_bytes(stored.all_bytes + bias_bytes);
         self.produce_float(node, spec, &[Some(input)], io.y);
         Ok(())
+    }
+
+    /// The weights of a layer that runs in f32; while simulating in f32 themselves.
+    pub fn float_weights(&self, node: &Node, w: ValueId) -> Result<FloatWeights, LowerError> {
+        let value = self.graph.value(w);
+        let weights = match value.f32s().filter(|_| self.options.simulate) {
+            Some(data) => Some(FloatWeights::F32(data.to_vec())),
+            None => FloatWeights::of(value),
+        };
+        weights.ok_or_else(|| {
+            LowerError::node(self.graph, node, "its weights are not float", "dequantize them in the model")
+        })
     }
 
     /// Stores an f32 bias; its offset (or `NONE`) and bytes.

@@ -35,6 +35,7 @@ pub(crate) mod reduce;
 pub mod requant;
 mod softmax;
 mod spec;
+mod stored;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -137,12 +138,16 @@ pub fn lower(graph: &Graph, target: &TargetSpec, options: &LowerOptions) -> Resu
 /// What the layers' weights are stored as.
 fn weight_format(program: &Program) -> &'static str {
     let layers = program.steps.iter().filter(|step| step.weights_bytes > 0 && step.macs > 0);
-    let (mut int8, mut float) = (false, false);
+    let (mut int8, mut float, mut half, mut widened) = (false, false, false, false);
     for layer in layers {
         int8 |= layer.format == Format::W8;
         float |= layer.format == Format::F32;
+        half |= layer.format == Format::F16;
+        widened |= layer.format == Format::F32W8;
     }
     match (int8, float) {
+        _ if half => "f16",
+        _ if widened => "w8 (f32 activations)",
         (true, true) => "w8+f32",
         (true, false) => "w8",
         (false, true) => "f32",

@@ -52,6 +52,12 @@ impl Spec {
         self
     }
 
+    /// Parameters behind those there are.
+    pub fn more(mut self, bytes: &[u8]) -> Self {
+        self.params.extend_from_slice(bytes);
+        self
+    }
+
     pub fn flags(mut self, flags: u16) -> Self {
         self.flags |= flags;
         self

@@ -4,7 +4,7 @@
 //! layer run whose weights are read into less memory than all of them take.
 use super::drop_channels::keep_outputs;
 use super::edit::{add_constant, fresh_name};
-use crate::graph::{Graph, Layout, Node, Op, QuantCodes, Value, ValueId};
+use crate::graph::{Graph, Layout, Node, Op, QuantCodes, StoredWeights, Value, ValueId};
 use crate::plan::short;
 use selvedge_kernels::{pack, pack_low};
 
@@ -47,7 +47,13 @@ fn part_channels(graph: &Graph, node: &Node, limit: usize) -> Option<(usize, usi
     let outs = *weights.shape.first()?;
     let k: usize = weights.shape.iter().skip(1).product();
     let int8 = weights.codes.as_ref().is_some_and(|codes| codes.bits <= 8);
+    let stored = |n: usize| match weights.stored {
+        Some(StoredWeights::F16) => Some(pack::f32_elements(n, k) * 2),
+        Some(StoredWeights::W8) => Some(pack::f32_elements(n, k) + pack::padded_channels(n) * 4),
+        None => None,
+    };
     let bytes = |n: usize| match (&weights.low_bit, int8) {
+        _ if stored(n).is_some() => stored(n).unwrap_or(0) + pack::padded_channels(n) * 4 + SLACK,
         (Some(low), _) => {
             let ranks: usize = weights.branches.iter().map(|branch| branch.rank).sum();
             let row = ARRAYS + low.rows.groups() * 3 + ranks;

@@ -12,6 +12,8 @@ pub enum QuantizeError {
     Range { value: String, lo: f32, hi: f32 },
     #[error("node '{node}': constant '{value}' holds NaN or an infinity at element {index}; repair the model")]
     NotFinite { node: String, value: String, index: usize },
+    #[error("node '{node}': {weights} weights do not go with f32 activations; use int8 or half-precision ones")]
+    Combination { node: String, weights: String },
     #[error("node '{node}': {error}")]
     LowBit { node: String, error: crate::lowbit::LowBitError },
 }

@@ -16,13 +16,14 @@ pub(crate) mod roles;
 mod scheme;
 mod tables;
 mod unify_concat;
+mod weight_only;
 mod weights;
 
 pub use error::QuantizeError;
 pub use grid::activation_grid;
 pub use low_bit::{LayerMatrix, layer_names, low_bit_layers};
 pub use narrow::pack_narrow_weights;
-pub use scheme::{InputMeans, LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
+pub use scheme::{ActivationFormat, InputMeans, LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 
 use crate::calibrate::Ranges;
 use crate::graph::Graph;
@@ -46,6 +47,7 @@ pub fn quantize(
     let mut quantized = graph.clone();
     let runs = match (scheme.weights, ranges) {
         (WeightFormat::F32, _) => graph.nodes.iter().map(|node| as_it_is(graph, node)).collect(),
+        _ if scheme.weight_only() => weight_only::apply_weight_only(&mut quantized, scheme)?,
         (_, None) => apply::apply_dynamic(&mut quantized, scheme)?,
         (_, Some(ranges)) => {
             let plan = plan::plan(graph, ranges, scheme)?;
@@ -53,12 +55,13 @@ pub fn quantize(
             plan.runs
         }
     };
-    if scheme.weights != WeightFormat::F32 {
+    if !matches!(scheme.weights, WeightFormat::F32 | WeightFormat::F16) {
         tables::quantize_tables(&mut quantized)?;
     }
     let executions: Vec<Execution> = runs.into_iter().map(Run::into_execution).collect();
     let mode = match (scheme.weights, ranges) {
         (WeightFormat::F32, _) => "f32".to_string(),
+        (weights, _) if scheme.weight_only() => format!("{} weights, f32 activations", weights.describe()),
         (weights, None) => format!("{} weights, activations quantized at run time", weights.describe()),
         (weights, Some(r)) => {
             format!("{} weights, int8 activations ({}, {} samples)", weights.describe(), r.observer, r.samples)
@@ -84,6 +87,7 @@ impl Run {
         match self {
             Run::Integer => Execution::Int8,
             Run::File => Execution::File,
+            Run::Widened => Execution::Widened,
             Run::Float(reason) => Execution::F32(reason),
             Run::Other => Execution::Other,
         }

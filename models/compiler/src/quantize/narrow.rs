@@ -13,7 +13,9 @@ pub fn pack_narrow_weights(graph: &mut Graph) -> usize {
         let Some(matrix) = LayerMatrix::of(graph, node) else { continue };
         let Some(weights) = node.inputs.get(1).copied().flatten() else { continue };
         let value = graph.value(weights);
-        let Some(codes) = value.codes.as_ref().filter(|_| value.low_bit.is_none()) else { continue };
+        let Some(codes) = value.codes.as_ref().filter(|_| value.low_bit.is_none() && value.stored.is_none()) else {
+            continue;
+        };
         let Some(rows) = narrow_rows(codes, &matrix) else { continue };
         let dynamic = codes.dynamic;
         let value = graph.value_mut(weights);

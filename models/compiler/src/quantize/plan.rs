@@ -17,6 +17,8 @@ pub(super) enum Run {
     Integer,
     /// As the model file has it.
     File,
+    /// In f32, its weights stored in fewer bits.
+    Widened,
     /// In f32; the reason.
     Float(String),
     /// Not about real numbers.

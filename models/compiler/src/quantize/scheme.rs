@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub enum WeightFormat {
     /// Nothing is quantized that the file did not quantize.
     F32,
+    /// IEEE half; layers compute in f32 with the widened weights. A layer with a weight beyond half's
+    /// range keeps f32. For whole models, not for single layers of [`QuantScheme::layers`].
+    F16,
     /// int8, symmetric, one scale an output channel.
     W8,
     /// Fewer bits in the layers between the first and the last; those have int8.
@@ -21,6 +24,7 @@ impl WeightFormat {
     pub fn describe(self) -> String {
         match self {
             WeightFormat::F32 => "f32".into(),
+            WeightFormat::F16 => "half-precision".into(),
             WeightFormat::W8 => "int8".into(),
             WeightFormat::Low(LowBitFormat { width, group }) => {
                 let name = match width {
@@ -33,6 +37,17 @@ impl WeightFormat {
             }
         }
     }
+}
+
+/// Activations of layers whose weights are int8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ActivationFormat {
+    /// int8: on static grids with ranges, else quantized at run time.
+    #[default]
+    I8,
+    /// f32: layers widen their weights, and scale their sums (weight-only quantization).
+    F32,
 }
 
 /// A format of fewer than 8 bits.
@@ -81,6 +96,7 @@ pub struct InputMeans {
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantScheme {
     pub weights: WeightFormat,
+    pub activations: ActivationFormat,
     /// With a format of fewer than 8 bits: the first layers, which read a graph input, and the last,
     /// which make a graph output, keep int8.
     pub edges_w8: bool,
@@ -107,6 +123,7 @@ impl QuantScheme {
     pub fn w8a8() -> Self {
         QuantScheme {
             weights: WeightFormat::W8,
+            activations: ActivationFormat::I8,
             edges_w8: true,
             layers: BTreeMap::new(),
             prepared: BTreeMap::new(),
@@ -120,6 +137,22 @@ impl QuantScheme {
     /// Weights of fewer than 8 bits and int8 activations.
     pub fn low_bit(width: Width, group: usize) -> Self {
         QuantScheme { weights: WeightFormat::Low(LowBitFormat { width, group }), ..Self::w8a8() }
+    }
+
+    /// Weights in IEEE half, activations in f32.
+    pub fn f16() -> Self {
+        QuantScheme { weights: WeightFormat::F16, ..Self::w8a8() }
+    }
+
+    /// int8 weights, activations in f32.
+    pub fn w8_f32() -> Self {
+        QuantScheme { activations: ActivationFormat::F32, ..Self::w8a8() }
+    }
+
+    /// Whether layers run in f32 with weights of fewer bits.
+    pub(crate) fn weight_only(&self) -> bool {
+        self.weights == WeightFormat::F16
+            || self.weights != WeightFormat::F32 && self.activations == ActivationFormat::F32
     }
 
     /// The graph as it is.

@@ -3,7 +3,7 @@
 use super::{ActivationReport, Execution, LayerReport, QuantReport, Sizes, WeightReport};
 use crate::calibrate::Ranges;
 use crate::compare::snr_db;
-use crate::graph::{Graph, Node, Op, Value, ValueId};
+use crate::graph::{Graph, Node, Op, StoredWeights, Value, ValueId};
 use crate::quantize::grid::ends;
 use crate::quantize::roles::op_name;
 use std::collections::HashSet;
@@ -86,6 +86,9 @@ fn stored_bytes(value: &Value) -> usize {
         let branches: usize = value.branches.iter().map(|b| b.down.len() + b.up.len()).sum();
         return low.rows.bytes() + low.rows.n * 4 + branches;
     }
+    if value.stored == Some(StoredWeights::F16) {
+        return value.elements() * 2;
+    }
     match &value.codes {
         Some(codes) => {
             codes.codes.len() * usize::from(codes.bits) / 8 + if codes.bits == 32 { 0 } else { codes.scales.len() * 4 }
@@ -113,7 +116,9 @@ fn weight_report(original: &Graph, quantized: &Graph, node: &Node, after: &Node)
         return None;
     }
     let (before, after) = (original.value(node.inputs[1]?), quantized.value(after.inputs[1]?));
+    let one = vec![1.0];
     let (bits, scales) = match (&after.low_bit, &after.codes) {
+        _ if after.stored == Some(StoredWeights::F16) => (16, &one),
         (Some(low), _) => (low.rows.width.bits() as u8, &low.rows.row_scale),
         (None, codes) => codes.as_ref().map(|codes| (codes.bits, &codes.scales))?,
     };

@@ -20,6 +20,8 @@ pub enum Execution {
     Int8,
     /// As the model file quantized it.
     File,
+    /// In f32, its weights stored in fewer bits.
+    Widened,
     /// In f32, and why.
     F32(String),
     /// Handles shapes or indices.

@@ -21,7 +21,7 @@ fn plan<'a>(ctx: &StepCtx<'a>) -> Result<(ConvShape, LayerF32<'a>), Error> {
     let shape = transposed_shape(x.record, y.record, &p.window, p.groups as usize).ok_or(ctx.bad())?;
     ctx.require(layer_fits(&shape))?;
     let elements = shape.kernel_h * shape.kernel_w * shape.in_c * (shape.out_c / shape.groups);
-    let layer = layer_f32(ctx, (p.weights, p.weights_bytes), elements, p.bias, shape.out_c, p.lo, p.hi)?;
+    let layer = layer_f32(ctx, (p.weights, p.weights_bytes), elements, p.bias, shape.out_c, p.lo, p.hi, ())?;
     Ok((shape, layer))
 }
 

@@ -101,9 +101,10 @@ pub use top_k::TopK;
 pub use transpose::Transpose;
 pub use trig::Trig;
 
+use bytemuck::Pod;
 use selvedge_core::Error;
-use selvedge_core::params::{LayerArrays, NONE};
-use selvedge_kernels::{LayerF32, pack};
+use selvedge_core::params::{LayerArrays, NONE, WeightScales};
+use selvedge_kernels::{Element, LayerF32, pack};
 pub use selvedge_kernels::{T2, W2, W3, W4};
 
 use crate::{OpEntry, StepCtx};
@@ -112,6 +113,10 @@ use crate::{OpEntry, StepCtx};
 pub struct Any;
 /// f32 values.
 pub struct F32;
+/// f32 activations, weights in IEEE half.
+pub struct F16;
+/// f32 activations, int8 weights.
+pub struct F32W8;
 /// int8 activations, no weights.
 pub struct I8;
 /// Plain integers or booleans of the tensors' own type.
@@ -167,6 +172,12 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<DepthwiseConv2d<F32>>(),
     OpEntry::of::<ConvTranspose2d<F32>>(),
     OpEntry::of::<Dense<F32>>(),
+    OpEntry::of::<Conv2d<F16>>(),
+    OpEntry::of::<DepthwiseConv2d<F16>>(),
+    OpEntry::of::<Dense<F16>>(),
+    OpEntry::of::<Conv2d<F32W8>>(),
+    OpEntry::of::<DepthwiseConv2d<F32W8>>(),
+    OpEntry::of::<Dense<F32W8>>(),
     OpEntry::of::<MatMul<F32>>(),
     OpEntry::of::<MaxPool2d<F32>>(),
     OpEntry::of::<AvgPool2d<F32>>(),
@@ -222,8 +233,33 @@ fn weights_i8<'a>(ctx: &StepCtx<'a>, arrays: &LayerArrays, bytes: usize) -> Opti
     ctx.array(arrays.weights, bytes).ok().filter(|_| arrays.weights_bytes as usize == bytes)
 }
 
-/// Weights (offset, bytes), bias and clamp of an f32 layer.
-fn layer_f32<'a>(
+/// Element types of the weights of f32 layers, and where a step says what their scales are.
+trait Weights: Element + Pod {
+    /// The scales of the channels, from parameters `at` bytes into the step's.
+    fn scales<'a>(ctx: &StepCtx<'a>, at: usize, channels: usize) -> Result<Self::Scales<'a>, Error>;
+}
+
+impl Weights for f32 {
+    fn scales<'a>(_: &StepCtx<'a>, _: usize, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Weights for u16 {
+    fn scales<'a>(_: &StepCtx<'a>, _: usize, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Weights for i8 {
+    fn scales<'a>(ctx: &StepCtx<'a>, at: usize, channels: usize) -> Result<&'a [f32], Error> {
+        ctx.array(ctx.params_at::<WeightScales>(at)?.scales, pack::padded_channels(channels))
+    }
+}
+
+/// Weights (offset, bytes), scales, bias and clamp of an f32 layer.
+#[allow(clippy::too_many_arguments)]
+fn layer_f32<'a, E: Weights>(
     ctx: &StepCtx<'a>,
     (weights, weights_bytes): (u32, u32),
     elements: usize,
@@ -231,8 +267,9 @@ fn layer_f32<'a>(
     channels: usize,
     lo: f32,
     hi: f32,
-) -> Result<LayerF32<'a>, Error> {
-    ctx.require(weights_bytes as u64 == elements as u64 * 4 && lo <= hi)?;
+    scales: E::Scales<'a>,
+) -> Result<LayerF32<'a, E>, Error> {
+    ctx.require(weights_bytes as u64 == elements as u64 * size_of::<E>() as u64 && lo <= hi)?;
     let bias = if bias == NONE { &[][..] } else { ctx.array(bias, pack::padded_channels(channels))? };
-    Ok(LayerF32 { weights: ctx.array(weights, elements)?, bias, lo, hi })
+    Ok(LayerF32 { weights: ctx.array(weights, elements)?, scales, bias, lo, hi })
 }

@@ -266,7 +266,7 @@ impl Plan<'_> {
             peepholes: w.peepholes,
         };
         let [of_x, of_h, of_other] = w.packed;
-        let layer = |weights, bias| LayerF32 { weights, bias, lo: f32::NEG_INFINITY, hi: f32::INFINITY };
+        let layer = |weights, bias| LayerF32 { weights, scales: (), bias, lo: f32::NEG_INFINITY, hi: f32::INFINITY };
         let [direct, other] = s.recurrent_rows();
         let rows = direct + other;
         let linear = flags & recurrent::LINEAR_BEFORE_RESET != 0;

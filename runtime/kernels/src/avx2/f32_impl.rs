@@ -2,23 +2,24 @@
 
 use super::Avx2;
 use crate::args::{ConvShape, LayerF32, LayerNormF32};
+use crate::element::Element;
 use crate::isa::IsaF32;
 use crate::portable::{
     f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_layer_norm, f32_pool, f32_reduce,
     f32_softmax, f32_unary,
 };
 
-/// Methods that are a portable body with AVX2 switched on.
+/// Methods that are a portable body with AVX2 and F16C switched on.
 macro_rules! with_avx2 {
-    ($(fn $name:ident($this:ident $(, $arg:ident: $ty:ty)*) $body:block)*) => {
-        $(fn $name(self $(, $arg: $ty)*) {
-            #[target_feature(enable = "avx2")]
+    ($(fn $name:ident$(<$element:ident>)?($this:ident $(, $arg:ident: $ty:ty)*) $body:block)*) => {
+        $(fn $name$(<$element: Element>)?(self $(, $arg: $ty)*) {
+            #[target_feature(enable = "avx2,f16c")]
             #[allow(unused_variables, clippy::too_many_arguments)]
-            fn body(isa: Avx2 $(, $arg: $ty)*) {
+            fn body$(<$element: Element>)?(isa: Avx2 $(, $arg: $ty)*) {
                 let $this = isa;
                 $body
             }
-            // SAFETY: a value of `Avx2` is the proof that the CPU has AVX2.
+            // SAFETY: a value of `Avx2` is the proof that the CPU has AVX2 and F16C.
             unsafe { body(self $(, $arg)*) }
         })*
     };
@@ -26,16 +27,16 @@ macro_rules! with_avx2 {
 
 impl IsaF32 for Avx2 {
     with_avx2! {
-        fn conv2d_f32(isa, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]) {
+        fn conv2d_f32<E>(isa, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32], scratch: &mut [u8]) {
             f32_conv2d::conv2d(isa, x, shape, layer, out, scratch);
         }
-        fn depthwise_f32(isa, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]) {
+        fn depthwise_f32<E>(isa, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32], scratch: &mut [u8]) {
             f32_depthwise::depthwise(x, shape, layer, out);
         }
         fn conv_transpose2d_f32(isa, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
             f32_conv_transpose::conv_transpose2d(x, shape, layer, out);
         }
-        fn dense_f32(isa, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]) {
+        fn dense_f32<E>(isa, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_, E>, out: &mut [f32]) {
             f32_dense::dense(isa, x, rows, k, n, layer, out);
         }
         fn matmul_f32(isa, a: &[f32], b: &[f32], m: usize, k: usize, n: usize, out: &mut [f32]) {

@@ -23,7 +23,7 @@ use crate::isa::IsaI8;
 use crate::portable;
 use crate::select::IsaKind;
 
-/// A value is the proof that the CPU has AVX2.
+/// A value is the proof that the CPU has AVX2, and F16C, which every CPU with AVX2 has.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
@@ -31,13 +31,14 @@ impl Avx2 {
     /// Asks the CPU.
     #[cfg(any(feature = "std", test))]
     pub fn detect() -> Option<Self> {
-        std::is_x86_feature_detected!("avx2").then_some(Self(()))
+        let all = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("f16c");
+        all.then_some(Self(()))
     }
 
-    /// Without `std`: whether the build assumes AVX2.
+    /// Without `std`: whether the build assumes both.
     #[cfg(not(any(feature = "std", test)))]
     pub fn detect() -> Option<Self> {
-        cfg!(target_feature = "avx2").then_some(Self(()))
+        cfg!(all(target_feature = "avx2", target_feature = "f16c")).then_some(Self(()))
     }
 }
 

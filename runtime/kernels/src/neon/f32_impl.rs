@@ -3,6 +3,7 @@
 
 use super::{Neon, NeonDotprod, NeonI8mm};
 use crate::args::{ConvShape, LayerF32, LayerNormF32};
+use crate::element::Element;
 use crate::isa::IsaF32;
 use crate::portable::{
     f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_layer_norm, f32_pool, f32_reduce,
@@ -12,11 +13,11 @@ use crate::portable::{
 macro_rules! levels {
     ($($isa:ident)*) => {$(
         impl IsaF32 for $isa {
-            fn conv2d_f32(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]) {
+            fn conv2d_f32<E: Element>(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32], scratch: &mut [u8]) {
                 f32_conv2d::conv2d(Neon::BASELINE, x, s, layer, out, scratch);
             }
 
-            fn depthwise_f32(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], _: &mut [u8]) {
+            fn depthwise_f32<E: Element>(self, x: &[f32], s: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32], _: &mut [u8]) {
                 f32_depthwise::depthwise(x, s, layer, out);
             }
 
@@ -24,7 +25,7 @@ macro_rules! levels {
                 f32_conv_transpose::conv_transpose2d(x, s, layer, out);
             }
 
-            fn dense_f32(self, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]) {
+            fn dense_f32<E: Element>(self, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_, E>, out: &mut [f32]) {
                 f32_dense::dense(Neon::BASELINE, x, rows, k, n, layer, out);
             }
 

@@ -2,9 +2,11 @@
 //! multiplication and addition apart.
 
 use core::arch::aarch64::*;
+use core::arch::asm;
 
 use super::Neon;
 use super::mem::store_f32;
+use crate::element::{Element, Stored};
 use crate::f32_rules::K_BLOCK;
 use crate::pack::NR;
 use crate::portable::f32_tile::{Panels, Tile};
@@ -13,7 +15,12 @@ type Sums<const M: usize, const P: usize> = [[[float32x4_t; 2]; P]; M];
 
 impl Tile for Neon {
     #[inline(always)]
-    fn sums<const M: usize, const P: usize>(self, x: &[&[f32]; M], w: Panels<'_>, k: usize) -> [[[f32; NR]; P]; M] {
+    fn sums<E: Element, const M: usize, const P: usize>(
+        self,
+        x: &[&[f32]; M],
+        w: Panels<'_, E>,
+        k: usize,
+    ) -> [[[f32; NR]; P]; M] {
         // SAFETY: `self` is the proof that the CPU has NEON.
         unsafe { sums(x, w, k) }
     }
@@ -21,7 +28,11 @@ impl Tile for Neon {
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn sums<const M: usize, const P: usize>(x: &[&[f32]; M], w: Panels<'_>, k: usize) -> [[[f32; NR]; P]; M] {
+fn sums<E: Element, const M: usize, const P: usize>(
+    x: &[&[f32]; M],
+    w: Panels<'_, E>,
+    k: usize,
+) -> [[[f32; NR]; P]; M] {
     let zero = [[[vdupq_n_f32(0.0); 2]; P]; M];
     let mut total = zero;
     if k > 0 {
@@ -29,7 +40,7 @@ fn sums<const M: usize, const P: usize>(x: &[&[f32]; M], w: Panels<'_>, k: usize
         assert!(last.saturating_add(NR) <= w.data.len());
     }
     let x = x.map(|row| row[..k].as_ptr());
-    let panels: [*const f32; P] = core::array::from_fn(|p| w.data.as_ptr().wrapping_add(p * w.panel_stride));
+    let panels: [*const E; P] = core::array::from_fn(|p| w.data.as_ptr().wrapping_add(p * w.panel_stride));
     let mut start = 0;
     while start < k {
         let end = k.min(start + K_BLOCK);
@@ -68,15 +79,25 @@ fn sums<const M: usize, const P: usize>(x: &[&[f32]; M], w: Panels<'_>, k: usize
     })
 }
 
-/// 8 elements of each panel, `at` behind its first.
+/// 8 elements of each panel, `at` behind its first, widened.
 ///
 /// # Safety
 /// They are readable.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn columns<const P: usize>(panels: &[*const f32; P], at: usize) -> [[float32x4_t; 2]; P] {
-    // SAFETY: the caller's claim.
-    panels.map(|panel| unsafe { [vld1q_f32(panel.add(at)), vld1q_f32(panel.add(at + 4))] })
+unsafe fn columns<E: Element, const P: usize>(panels: &[*const E; P], at: usize) -> [[float32x4_t; 2]; P] {
+    // SAFETY: the caller's claim; `STORED` says which type `E` is.
+    panels.map(|panel| unsafe {
+        let panel = panel.add(at);
+        match E::STORED {
+            Stored::F32 => [vld1q_f32(panel.cast()), vld1q_f32(panel.cast::<f32>().add(4))],
+            Stored::F16 => halves(vld1q_u16(panel.cast())),
+            Stored::I8 => {
+                let wide = vmovl_s8(vld1_s8(panel.cast()));
+                [vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))), vcvtq_f32_s32(vmovl_high_s16(wide))]
+            }
+        }
+    })
 }
 
 /// Adds lane `LANE` of each row times 8 columns of each panel.
@@ -93,4 +114,17 @@ fn add<const LANE: i32, const M: usize, const P: usize>(
             sum[1] = vaddq_f32(sum[1], vmulq_laneq_f32::<LANE>(w[1], x));
         }
     }
+}
+
+/// 8 halves, widened. Compilers have no stable intrinsic for it.
+#[inline]
+#[target_feature(enable = "neon")]
+fn halves(bits: uint16x8_t) -> [float32x4_t; 2] {
+    let (low, high): (float32x4_t, float32x4_t);
+    // SAFETY: every CPU with NEON converts halves; nothing but these registers is touched.
+    unsafe {
+        asm!("fcvtl {low:v}.4s, {x:v}.4h", "fcvtl2 {high:v}.4s, {x:v}.8h", low = out(vreg) low, high = lateout(vreg) high,
+            x = in(vreg) bits, options(pure, nomem, nostack, preserves_flags));
+    }
+    [low, high]
 }

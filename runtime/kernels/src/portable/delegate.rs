@@ -48,10 +48,10 @@ macro_rules! portable_f32 {
         #[rustfmt::skip]
         impl $crate::isa::IsaF32 for $isa {
             $crate::portable::delegate::forward! {
-                fn conv2d_f32(x: &[f32], shape: &$crate::ConvShape, layer: &$crate::LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]);
-                fn depthwise_f32(x: &[f32], shape: &$crate::ConvShape, layer: &$crate::LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]);
+                fn conv2d_f32<E>(x: &[f32], shape: &$crate::ConvShape, layer: &$crate::LayerF32<'_, E>, out: &mut [f32], scratch: &mut [u8]);
+                fn depthwise_f32<E>(x: &[f32], shape: &$crate::ConvShape, layer: &$crate::LayerF32<'_, E>, out: &mut [f32], scratch: &mut [u8]);
                 fn conv_transpose2d_f32(x: &[f32], shape: &$crate::ConvShape, layer: &$crate::LayerF32<'_>, out: &mut [f32]);
-                fn dense_f32(x: &[f32], rows: usize, k: usize, n: usize, layer: &$crate::LayerF32<'_>, out: &mut [f32]);
+                fn dense_f32<E>(x: &[f32], rows: usize, k: usize, n: usize, layer: &$crate::LayerF32<'_, E>, out: &mut [f32]);
                 fn matmul_f32(a: &[f32], b: &[f32], m: usize, k: usize, n: usize, out: &mut [f32]);
                 fn max_pool_f32(x: &[f32], shape: &$crate::ConvShape, out: &mut [f32]);
                 fn avg_pool_f32(x: &[f32], shape: &$crate::ConvShape, pad_end: [usize; 2], count_pad: bool, out: &mut [f32]);
@@ -117,9 +117,9 @@ macro_rules! one_i8 {
 }
 
 macro_rules! forward {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)*) => {
+    ($(fn $name:ident$(<$element:ident>)?($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)*) => {
         $(#[inline]
-        fn $name(self, $($arg: $ty),*) $(-> $ret)? {
+        fn $name$(<$element: $crate::Element>)?(self, $($arg: $ty),*) $(-> $ret)? {
             $crate::portable::Portable.$name($($arg),*)
         })*
     };

@@ -4,16 +4,17 @@
 use super::f32_dense::dense;
 use super::f32_tile::{Panels, Tile, store};
 use crate::args::{ConvShape, LayerF32};
+use crate::element::Element;
 use crate::f32_rules::tap;
 use crate::pack::{MR, NR, f32_elements};
 use crate::scratch;
 
 #[inline(always)]
-pub fn conv2d<T: Tile>(
+pub fn conv2d<T: Tile, E: Element>(
     tile: T,
     x: &[f32],
     shape: &ConvShape,
-    layer: &LayerF32<'_>,
+    layer: &LayerF32<'_, E>,
     out: &mut [f32],
     scratch: &mut [u8],
 ) {
@@ -42,10 +43,10 @@ pub fn conv2d<T: Tile>(
                 let wide = ocg - channel > NR;
                 let channels = (group * ocg + channel, ocg - channel);
                 if wide {
-                    panels::<T, 2>(tile, &rows, w.from(channel / NR), k, pixels, channels, s.out_c, layer, out);
+                    panels::<T, E, 2>(tile, &rows, w.from(channel / NR), k, pixels, channels, s.out_c, layer, out);
                     channel += 2 * NR;
                 } else {
-                    panels::<T, 1>(tile, &rows, w.from(channel / NR), k, pixels, channels, s.out_c, layer, out);
+                    panels::<T, E, 1>(tile, &rows, w.from(channel / NR), k, pixels, channels, s.out_c, layer, out);
                     channel += NR;
                 }
             }
@@ -63,18 +64,18 @@ fn is_pointwise(s: &ConvShape) -> bool {
 /// Sums and stores P panels: `pixels` is (first, number), `channels` (first, number left in the group).
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-fn panels<T: Tile, const P: usize>(
+fn panels<T: Tile, E: Element, const P: usize>(
     tile: T,
     rows: &[&[f32]; MR],
-    w: Panels<'_>,
+    w: Panels<'_, E>,
     k: usize,
     pixels: (usize, usize),
     channels: (usize, usize),
     out_c: usize,
-    layer: &LayerF32<'_>,
+    layer: &LayerF32<'_, E>,
     out: &mut [f32],
 ) {
-    let sums = tile.sums::<MR, P>(rows, w, k);
+    let sums = tile.sums::<E, MR, P>(rows, w, k);
     for (m, sums) in sums.iter().enumerate().take(pixels.1) {
         for (p, sums) in sums.iter().enumerate() {
             let channel = channels.0 + p * NR;

@@ -2,11 +2,20 @@
 
 use super::f32_tile::{Panels, Tile, product, store};
 use crate::args::LayerF32;
+use crate::element::Element;
 use crate::f32_rules::{K_BLOCK, canonical};
 use crate::pack::NR;
 
 #[inline(always)]
-pub fn dense<T: Tile>(tile: T, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]) {
+pub fn dense<T: Tile, E: Element>(
+    tile: T,
+    x: &[f32],
+    rows: usize,
+    k: usize,
+    n: usize,
+    layer: &LayerF32<'_, E>,
+    out: &mut [f32],
+) {
     let w = Panels::packed(layer.weights, k);
     product(tile, x, rows, k, w, n.div_ceil(NR), |row, panel, sums| {
         let channel = panel * NR;

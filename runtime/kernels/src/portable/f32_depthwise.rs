@@ -2,11 +2,12 @@
 //! reference bit for bit.
 
 use crate::args::{ConvShape, LayerF32};
+use crate::element::Element;
 use crate::f32_rules::{K_BLOCK, clamp, epilogue, tap};
 use crate::pack::{NR, padded_channels};
 
 #[inline(always)]
-pub fn depthwise(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
+pub fn depthwise<E: Element>(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32]) {
     if shape.kernel_h * shape.kernel_w <= K_BLOCK {
         one_block(x, shape, layer, out);
     } else {
@@ -26,7 +27,7 @@ fn cell<'a>(x: &'a [f32], s: &ConvShape, pixel: usize, ky: usize, kx: usize) -> 
 
 /// The sums are one block: the output itself holds them.
 #[inline(always)]
-fn one_block(x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
+fn one_block<E: Element>(x: &[f32], s: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32]) {
     let padded = padded_channels(s.in_c);
     for (pixel, out) in out.chunks_exact_mut(s.out_c).enumerate() {
         out.fill(0.0);
@@ -36,6 +37,7 @@ fn one_block(x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
                 multiply_add(out, cell(x, s, pixel, ky, kx), w);
             }
         }
+        E::scale(layer.scales, 0, out);
         if layer.bias.is_empty() {
             for y in out {
                 *y = clamp(*y, layer.lo, layer.hi);
@@ -50,7 +52,7 @@ fn one_block(x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
 
 /// Kernels of more than [`K_BLOCK`] taps, 8 channels at a time.
 #[inline(always)]
-fn many_blocks(x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
+fn many_blocks<E: Element>(x: &[f32], s: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32]) {
     let padded = padded_channels(s.in_c);
     let taps = s.kernel_h * s.kernel_w;
     for (pixel, out) in out.chunks_exact_mut(s.out_c).enumerate() {
@@ -68,6 +70,7 @@ fn many_blocks(x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) 
                     *total += block;
                 }
             }
+            E::scale(layer.scales, channels.start, &mut total);
             for ((y, sum), c) in out.iter_mut().zip(total).zip(channels) {
                 *y = epilogue(sum, layer.bias.get(c).copied(), layer.lo, layer.hi);
             }
@@ -77,16 +80,16 @@ fn many_blocks(x: &[f32], s: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) 
 
 /// Cells outside of the input hold 0 and are multiplied like others.
 #[inline(always)]
-fn multiply_add(sums: &mut [f32], cell: Option<&[f32]>, w: &[f32]) {
+fn multiply_add<E: Element>(sums: &mut [f32], cell: Option<&[f32]>, w: &[E]) {
     match cell {
         Some(cell) => {
             for (sum, (x, w)) in sums.iter_mut().zip(cell.iter().zip(w)) {
-                *sum += x * w;
+                *sum += x * w.widen();
             }
         }
         None => {
             for (sum, w) in sums.iter_mut().zip(w) {
-                *sum += 0.0 * w;
+                *sum += 0.0 * w.widen();
             }
         }
     }

@@ -5,14 +5,29 @@ use super::{
     f32_reduce, f32_softmax, f32_unary,
 };
 use crate::args::{ConvShape, LayerF32, LayerNormF32};
+use crate::element::Element;
 use crate::isa::IsaF32;
 
 impl IsaF32 for Portable {
-    fn conv2d_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], scratch: &mut [u8]) {
+    fn conv2d_f32<E: Element>(
+        self,
+        x: &[f32],
+        shape: &ConvShape,
+        layer: &LayerF32<'_, E>,
+        out: &mut [f32],
+        scratch: &mut [u8],
+    ) {
         f32_conv2d::conv2d(self, x, shape, layer, out, scratch);
     }
 
-    fn depthwise_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32], _scratch: &mut [u8]) {
+    fn depthwise_f32<E: Element>(
+        self,
+        x: &[f32],
+        shape: &ConvShape,
+        layer: &LayerF32<'_, E>,
+        out: &mut [f32],
+        _scratch: &mut [u8],
+    ) {
         f32_depthwise::depthwise(x, shape, layer, out);
     }
 
@@ -20,7 +35,15 @@ impl IsaF32 for Portable {
         f32_conv_transpose::conv_transpose2d(x, shape, layer, out);
     }
 
-    fn dense_f32(self, x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_>, out: &mut [f32]) {
+    fn dense_f32<E: Element>(
+        self,
+        x: &[f32],
+        rows: usize,
+        k: usize,
+        n: usize,
+        layer: &LayerF32<'_, E>,
+        out: &mut [f32],
+    ) {
         f32_dense::dense(self, x, rows, k, n, layer, out);
     }
 

@@ -1,11 +1,12 @@
 //! f32 convolution: the definition.
 
 use crate::args::{ConvShape, LayerF32};
+use crate::element::Element;
 use crate::f32_rules::{BlockedSum, epilogue, tap};
 use crate::pack::{NR, f32_elements};
 
 /// Cells outside of the input hold 0 and are multiplied like others.
-pub fn conv2d(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
+pub fn conv2d<E: Element>(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32]) {
     let s = shape;
     let (icg, ocg) = (s.in_c / s.groups, s.out_c / s.groups);
     let k = s.kernel_h * s.kernel_w * icg;
@@ -26,11 +27,13 @@ pub fn conv2d(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32
                         (Some(iy), Some(ix)) => x[((b * s.in_h + iy) * s.in_w + ix) * s.in_c + group * icg + ic],
                         _ => 0.0,
                     };
-                    sum.add(value * layer.weights[panel + i * NR + oc_of_group % NR]);
+                    sum.add(value * layer.weights[panel + i * NR + oc_of_group % NR].widen());
                     i += 1;
                 }
             }
         }
-        *y = epilogue(sum.finish(), layer.bias.get(oc).copied(), layer.lo, layer.hi);
+        let mut sum = [sum.finish()];
+        E::scale(layer.scales, oc, &mut sum);
+        *y = epilogue(sum[0], layer.bias.get(oc).copied(), layer.lo, layer.hi);
     }
 }

@@ -1,11 +1,12 @@
 //! f32 depthwise convolution: the definition.
 
 use crate::args::{ConvShape, LayerF32};
+use crate::element::Element;
 use crate::f32_rules::{BlockedSum, epilogue, tap};
 use crate::pack::padded_channels;
 
 /// Cells outside of the input hold 0 and are multiplied like others.
-pub fn depthwise(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
+pub fn depthwise<E: Element>(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, E>, out: &mut [f32]) {
     let s = shape;
     let padded = padded_channels(s.in_c);
     for (at, y) in out.iter_mut().enumerate() {
@@ -21,9 +22,11 @@ pub fn depthwise(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [
                     (Some(iy), Some(ix)) => x[((b * s.in_h + iy) * s.in_w + ix) * s.in_c + c],
                     _ => 0.0,
                 };
-                sum.add(value * layer.weights[(ky * s.kernel_w + kx) * padded + c]);
+                sum.add(value * layer.weights[(ky * s.kernel_w + kx) * padded + c].widen());
             }
         }
-        *y = epilogue(sum.finish(), layer.bias.get(c).copied(), layer.lo, layer.hi);
+        let mut sum = [sum.finish()];
+        E::scale(layer.scales, c, &mut sum);
+        *y = epilogue(sum[0], layer.bias.get(c).copied(), layer.lo, layer.hi);
     }
 }

@@ -2,6 +2,7 @@
 //! finite numbers, and on wild ones with NaN, infinities, both zeros, subnormal and huge values.
 
 use super::buffers::Guarded;
+use crate::element::Element;
 use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
@@ -79,4 +80,62 @@ pub fn with_scratch(bytes: usize, kernel: impl FnOnce(&mut [u8])) {
     let mut words = vec![0x5a5a_5a5au32; bytes.div_ceil(4) + 4];
     kernel(&mut zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice())[..bytes]);
     assert!(words[bytes.div_ceil(4)..].iter().all(|&w| w == 0x5a5a_5a5a), "a write behind the scratch");
+}
+
+/// Weights of each type an f32 layer stores them as.
+pub trait Weights: Element {
+    /// A weight; one in 16 is special where `wild`.
+    fn random(rng: &mut Rng, wild: bool) -> Self;
+
+    /// Scales of `padded` channels.
+    fn scales(rng: &mut Rng, padded: usize) -> Box<[f32]>;
+
+    fn lend(scales: &[f32]) -> Self::Scales<'_>;
+}
+
+impl Weights for f32 {
+    fn random(rng: &mut Rng, wild: bool) -> Self {
+        if wild { rng.wild() } else { rng.finite() }
+    }
+
+    fn scales(_: &mut Rng, _: usize) -> Box<[f32]> {
+        Box::new([])
+    }
+
+    fn lend(_: &[f32]) {}
+}
+
+impl Weights for u16 {
+    /// Subnormal halves, infinities and NaN among the wild ones.
+    fn random(rng: &mut Rng, wild: bool) -> Self {
+        let special = wild && rng.below(16) == 0;
+        if special { rng.next() as u16 } else { half::f16::from_f32(rng.finite()).to_bits() }
+    }
+
+    fn scales(_: &mut Rng, _: usize) -> Box<[f32]> {
+        Box::new([])
+    }
+
+    fn lend(_: &[f32]) {}
+}
+
+impl Weights for i8 {
+    fn random(rng: &mut Rng, wild: bool) -> Self {
+        if wild && rng.below(16) == 0 { i8::MIN } else { rng.next() as i8 }
+    }
+
+    fn scales(rng: &mut Rng, padded: usize) -> Box<[f32]> {
+        rng.numbers(padded, false)
+    }
+
+    fn lend(scales: &[f32]) -> &[f32] {
+        scales
+    }
+}
+
+impl Rng {
+    /// `n` weights, in a block of their own.
+    pub fn weights<E: Weights>(&mut self, n: usize, wild: bool) -> Box<[E]> {
+        (0..n).map(|_| E::random(self, wild)).collect()
+    }
 }

@@ -1,6 +1,6 @@
 //! Convolutions and pools.
 
-use super::f32_buffers::{Rng, assert_same, with_scratch};
+use super::f32_buffers::{Rng, Weights, assert_same, with_scratch};
 use crate::Reference;
 use crate::args::{ConvShape, LayerF32};
 use crate::isa::IsaF32;
@@ -108,17 +108,18 @@ fn outputs(s: &ConvShape) -> usize {
     s.batch * s.out_h * s.out_w * s.out_c
 }
 
-fn conv2d_case<I: IsaF32>(isa: I, rng: &mut Rng, s: &ConvShape, wild: bool) {
+fn conv2d_case<I: IsaF32, E: Weights>(isa: I, rng: &mut Rng, s: &ConvShape, wild: bool) {
     let x = input(rng, s, wild);
     let (n, k) = (s.out_c / s.groups, s.kernel_h * s.kernel_w * (s.in_c / s.groups));
     let mut weights = Vec::new();
     for _ in 0..s.groups {
-        let mut packed = vec![0.0; f32_elements(n, k)];
-        pack_f32(&rng.numbers(n * k, wild), n, k, &mut packed);
+        let mut packed = vec![E::default(); f32_elements(n, k)];
+        pack_f32(&rng.weights::<E>(n * k, wild), n, k, &mut packed);
         weights.extend(packed);
     }
+    let scales = E::scales(rng, padded_channels(s.out_c));
     let (bias, (lo, hi)) = (bias(rng, s, wild), limits(rng));
-    let layer = LayerF32 { weights: &weights, bias: &bias, lo, hi };
+    let layer = LayerF32 { weights: &weights, scales: E::lend(&scales), bias: &bias, lo, hi };
     assert_same(
         outputs(s),
         &format!("{s:?}"),
@@ -127,13 +128,14 @@ fn conv2d_case<I: IsaF32>(isa: I, rng: &mut Rng, s: &ConvShape, wild: bool) {
     );
 }
 
-fn depthwise_case<I: IsaF32>(isa: I, rng: &mut Rng, s: &ConvShape, wild: bool) {
+fn depthwise_case<I: IsaF32, E: Weights>(isa: I, rng: &mut Rng, s: &ConvShape, wild: bool) {
     let x = input(rng, s, wild);
     let taps = s.kernel_h * s.kernel_w;
-    let mut weights = vec![0.0; depthwise_f32_elements(s.in_c, taps)];
-    pack_depthwise_f32(&rng.numbers(taps * s.in_c, wild), s.in_c, taps, &mut weights);
+    let mut weights = vec![E::default(); depthwise_f32_elements(s.in_c, taps)];
+    pack_depthwise_f32(&rng.weights::<E>(taps * s.in_c, wild), s.in_c, taps, &mut weights);
+    let scales = E::scales(rng, padded_channels(s.out_c));
     let (bias, (lo, hi)) = (bias(rng, s, wild), limits(rng));
-    let layer = LayerF32 { weights: &weights, bias: &bias, lo, hi };
+    let layer = LayerF32 { weights: &weights, scales: E::lend(&scales), bias: &bias, lo, hi };
     assert_same(
         outputs(s),
         &format!("{s:?}"),
@@ -146,7 +148,7 @@ fn conv_transpose2d_case<I: IsaF32>(isa: I, rng: &mut Rng, s: &ConvShape, wild: 
     let x = input(rng, s, wild);
     let weights = rng.numbers(s.kernel_h * s.kernel_w * s.in_c * (s.out_c / s.groups), wild);
     let (bias, (lo, hi)) = (bias(rng, s, wild), limits(rng));
-    let layer = LayerF32 { weights: &weights, bias: &bias, lo, hi };
+    let layer = LayerF32 { weights: &weights, scales: (), bias: &bias, lo, hi };
     assert_same(
         outputs(s),
         &format!("{s:?}"),
@@ -155,11 +157,11 @@ fn conv_transpose2d_case<I: IsaF32>(isa: I, rng: &mut Rng, s: &ConvShape, wild: 
     );
 }
 
-pub fn conv2d_equals_reference_on_small_shapes<I: IsaF32>(isa: I) {
+pub fn conv2d_equals_reference_on_small_shapes<I: IsaF32, E: Weights>(isa: I) {
     let mut rng = Rng::new(3);
     for i in 0..400 {
         let case = Case { groups: 1 + rng.below(3), ..Case::random(&mut rng) };
-        conv2d_case(isa, &mut rng, &case.shape(), i % 3 == 0);
+        conv2d_case::<I, E>(isa, &mut rng, &case.shape(), i % 3 == 0);
     }
     // Every number of channels and pixels up to 2·tile + 1, the 1x1 way included.
     for out_c in 1..=33 {
@@ -175,34 +177,34 @@ pub fn conv2d_equals_reference_on_small_shapes<I: IsaF32>(isa: I) {
                 groups: 1,
                 channels: [3, out_c],
             };
-            conv2d_case(isa, &mut rng, &case.shape(), out_c % 4 == 0);
+            conv2d_case::<I, E>(isa, &mut rng, &case.shape(), out_c % 4 == 0);
         }
     }
 }
 
-pub fn conv2d_equals_reference_across_blocks_of_k<I: IsaF32>(isa: I) {
+pub fn conv2d_equals_reference_across_blocks_of_k<I: IsaF32, E: Weights>(isa: I) {
     let mut rng = Rng::new(4);
     for channels in [28, 29, 57, 64] {
         let case = Case { kernel: [3, 3], dilation: [1, 1], pad: [1; 4], input: [3, 3], ..Case::random(&mut rng) };
-        conv2d_case(isa, &mut rng, &Case { channels: [channels, 17], ..case }.shape(), false);
+        conv2d_case::<I, E>(isa, &mut rng, &Case { channels: [channels, 17], ..case }.shape(), false);
     }
 }
 
-pub fn depthwise_equals_reference_on_small_shapes<I: IsaF32>(isa: I) {
+pub fn depthwise_equals_reference_on_small_shapes<I: IsaF32, E: Weights>(isa: I) {
     let mut rng = Rng::new(5);
     for channels in 1..=67 {
         for i in 0..4 {
             let case = Case { groups: channels, channels: [1, 1], ..Case::random(&mut rng) };
-            depthwise_case(isa, &mut rng, &case.shape(), i == 0);
+            depthwise_case::<I, E>(isa, &mut rng, &case.shape(), i == 0);
         }
     }
 }
 
-pub fn depthwise_equals_reference_across_blocks_of_k<I: IsaF32>(isa: I) {
+pub fn depthwise_equals_reference_across_blocks_of_k<I: IsaF32, E: Weights>(isa: I) {
     let mut rng = Rng::new(6);
     for kernel in [[16, 16], [17, 17], [23, 23]] {
         let case = Case { kernel, dilation: [1, 1], pad: [3; 4], input: [19, 20], ..Case::random(&mut rng) };
-        depthwise_case(isa, &mut rng, &Case { groups: 45, channels: [1, 1], ..case }.shape(), false);
+        depthwise_case::<I, E>(isa, &mut rng, &Case { groups: 45, channels: [1, 1], ..case }.shape(), false);
     }
 }
 
@@ -282,7 +284,7 @@ fn the_transposed_convolution_is_the_adjoint_of_the_convolution() {
                 transposed[((group * taps + tap) * oc + o) * ic + i] = *w;
             }
         }
-        let layer = |weights| LayerF32 { weights, bias: &[], lo: f32::NEG_INFINITY, hi: f32::INFINITY };
+        let layer = |weights| LayerF32 { weights, scales: (), bias: &[], lo: f32::NEG_INFINITY, hi: f32::INFINITY };
         let mut conv = vec![0.0; y.len()];
         Reference.conv2d_f32(&x, &s, &layer(&packed), &mut conv, &mut []);
         let mut back = vec![0.0; x.len()];

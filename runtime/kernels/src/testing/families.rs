@@ -80,6 +80,12 @@ macro_rules! families {
             $crate::testing::with::<$isa>(stringify!($test), $crate::testing::low_bit::$test::<$isa, $code>);
         }
     )*};
+    (stored $isa:ty, $element:ty, $module:ident: $($test:ident)*) => {$(
+        #[test]
+        fn $test() {
+            $crate::testing::with::<$isa>(stringify!($test), $crate::testing::$module::$test::<$isa, $element>);
+        }
+    )*};
     (MaxPoolI8, $isa:ty) => {
         $crate::testing::tests! { $isa, pools:
             max_pool_equals_reference_on_all_channels_up_to_67
@@ -123,16 +129,28 @@ macro_rules! families {
         }
     };
     (Conv2dF32, $isa:ty) => {
-        $crate::testing::tests! { $isa, f32_conv:
-            conv2d_equals_reference_on_small_shapes
-            conv2d_equals_reference_across_blocks_of_k
-        }
+        $crate::testing::families!(stored $isa, f32, f32_conv:
+            conv2d_equals_reference_on_small_shapes conv2d_equals_reference_across_blocks_of_k);
+    };
+    (Conv2dF32F16, $isa:ty) => {
+        $crate::testing::families!(stored $isa, u16, f32_conv:
+            conv2d_equals_reference_on_small_shapes conv2d_equals_reference_across_blocks_of_k);
+    };
+    (Conv2dF32W8, $isa:ty) => {
+        $crate::testing::families!(stored $isa, i8, f32_conv:
+            conv2d_equals_reference_on_small_shapes conv2d_equals_reference_across_blocks_of_k);
     };
     (DepthwiseF32, $isa:ty) => {
-        $crate::testing::tests! { $isa, f32_conv:
-            depthwise_equals_reference_on_small_shapes
-            depthwise_equals_reference_across_blocks_of_k
-        }
+        $crate::testing::families!(stored $isa, f32, f32_conv:
+            depthwise_equals_reference_on_small_shapes depthwise_equals_reference_across_blocks_of_k);
+    };
+    (DepthwiseF32F16, $isa:ty) => {
+        $crate::testing::families!(stored $isa, u16, f32_conv:
+            depthwise_equals_reference_on_small_shapes depthwise_equals_reference_across_blocks_of_k);
+    };
+    (DepthwiseF32W8, $isa:ty) => {
+        $crate::testing::families!(stored $isa, i8, f32_conv:
+            depthwise_equals_reference_on_small_shapes depthwise_equals_reference_across_blocks_of_k);
     };
     (ConvTranspose2dF32, $isa:ty) => {
         $crate::testing::tests! { $isa, f32_conv:
@@ -141,10 +159,16 @@ macro_rules! families {
         }
     };
     (DenseF32, $isa:ty) => {
-        $crate::testing::tests! { $isa, f32_dense:
-            dense_equals_reference_on_all_shapes_up_to_33
-            dense_equals_reference_across_blocks_of_k
-        }
+        $crate::testing::families!(stored $isa, f32, f32_dense:
+            dense_equals_reference_on_all_shapes_up_to_33 dense_equals_reference_across_blocks_of_k);
+    };
+    (DenseF32F16, $isa:ty) => {
+        $crate::testing::families!(stored $isa, u16, f32_dense:
+            dense_equals_reference_on_all_shapes_up_to_33 dense_equals_reference_across_blocks_of_k);
+    };
+    (DenseF32W8, $isa:ty) => {
+        $crate::testing::families!(stored $isa, i8, f32_dense:
+            dense_equals_reference_on_all_shapes_up_to_33 dense_equals_reference_across_blocks_of_k);
     };
     (MatmulF32, $isa:ty) => {
         $crate::testing::tests! { $isa, f32_dense:

@@ -9,14 +9,14 @@ use selvedge_compiler::CompileOptions;
 use selvedge_compiler::lowbit::{Activations, Width};
 use selvedge_compiler::mixed::{MixedOptions, Search};
 use selvedge_compiler::prepare::{Method, PrepareOptions};
-use selvedge_compiler::quantize::{LowBitFormat, QuantScheme, WeightFormat};
+use selvedge_compiler::quantize::{ActivationFormat, LowBitFormat, QuantScheme, WeightFormat};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct LowBitArgs {
-    /// Weights of layers that the file has not quantized; with fewer than 8 bits the first layers and the last keep 8;
+    /// Weights of layers that the file has not quantized; `f16`: IEEE half, computed in f32; with fewer than 8 bits the first layers and the last keep 8;
     /// `auto` chooses a width for each layer (needs --calibration and a budget)
-    #[arg(long, default_value = "w8", value_parser = ["f32", "w8", "w4", "w3", "w2", "ternary", "auto"])]
+    #[arg(long, default_value = "w8", value_parser = ["f32", "f16", "w8", "w4", "w3", "w2", "ternary", "auto"])]
     pub weights: String,
     /// Weights that share a scale, of formats below 8 bits; 0: all of an output channel
     #[arg(long, default_value = "64", value_parser = ["0", "32", "64", "128"])]
@@ -43,8 +43,9 @@ pub struct LowBitArgs {
         conflicts_with = "svdquant")]
     teacher: Option<f32>,
     /// Activations of quantized layers: `auto` (static int8 grids with --calibration, else at run time),
-    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits)
-    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4"])]
+    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits), `f32` (with --weights w8: only the
+    /// weights are int8, layers compute in f32)
+    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4", "f32"])]
     activations: String,
     /// Give the first layers and the last the same format as the others
     #[arg(long)]
@@ -77,6 +78,7 @@ impl LowBitArgs {
         let low = |width, group| WeightFormat::Low(LowBitFormat { width, group });
         Ok(Some(match name {
             "f32" => WeightFormat::F32,
+            "f16" => WeightFormat::F16,
             "w8" => WeightFormat::W8,
             "w4" | "auto" => low(Width::W4, group),
             "w3" => low(Width::W3, group),
@@ -90,7 +92,7 @@ impl LowBitArgs {
     /// Widths of an elastic artifact, by name.
     pub fn versions(&self) -> Result<Vec<(String, WeightFormat)>, Failure> {
         let of = |name: &String| match self.format(name)? {
-            Some(format) if name != "f32" && name != "auto" => Ok((name.clone(), format)),
+            Some(format) if !matches!(name.as_str(), "f32" | "f16" | "auto") => Ok((name.clone(), format)),
             _ => Err(Failure::bad(format!("--elastic {name}: give widths out of w8, w4, w3, w2, ternary"))),
         };
         self.elastic.iter().map(of).collect()
@@ -127,10 +129,28 @@ impl LowBitArgs {
         }))
     }
 
+    /// Refuses activations that do not go with the weights.
+    fn check_activations(&self) -> Result<(), Failure> {
+        let (weights, activations) = (self.weights.as_str(), self.activations.as_str());
+        match (weights, activations) {
+            ("f16", "dynamic" | "a4") => Err(Failure::bad(format!(
+                "--activations {activations} is for integer weights, and layers with --weights f16 compute in f32; leave one out"
+            ))),
+            ("w8", "f32") if !self.elastic.is_empty() => {
+                Err(Failure::bad("--activations f32 has one width of weights; leave out --elastic"))
+            }
+            ("w4" | "w3" | "w2" | "ternary" | "auto", "f32") => Err(Failure::bad(format!(
+                "--activations f32 is for weights of 8 or 16 bits, --weights {weights} has fewer; give --weights w8 or f16"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts the flags into `options`.
     pub fn apply(&self, options: &mut CompileOptions, calibrated: bool) -> Result<(), Failure> {
         let weights = self.format(&self.weights)?.unwrap_or(WeightFormat::W8);
         let low_bit = matches!(weights, WeightFormat::Low(_));
+        self.check_activations()?;
         let method = match self.method.as_str() {
             "gptq" => Method::Gptq,
             "offset" => Method::Asymmetric,
@@ -155,8 +175,11 @@ impl LowBitArgs {
         if let (Some(flag), false) = (better.first(), calibrated) {
             return Err(Failure::bad(format!("{flag} needs typical inputs; give --calibration FILE.npz")));
         }
-        if let (Some(flag), true) = (better.first(), self.weights == "f32") {
+        if let (Some(flag), true) = (better.first(), matches!(self.weights.as_str(), "f32" | "f16")) {
             return Err(Failure::bad(format!("{flag} is for quantized weights; give --weights w8 or fewer bits")));
+        }
+        if let (Some(flag), "f32") = (better.first(), self.activations.as_str()) {
+            return Err(Failure::bad(format!("{flag} fits integer layers; leave it out with --activations f32")));
         }
         if let (Some(flag), false) = (better.iter().find(|flag| **flag != "--equalize"), self.elastic.is_empty()) {
             return Err(Failure::bad(format!("{flag} fits biases to one width; an elastic artifact has several")));
@@ -181,10 +204,16 @@ impl LowBitArgs {
             activations,
             sensitivities: true,
         });
-        options.dynamic = self.activations != "auto";
+        options.dynamic = matches!(self.activations.as_str(), "dynamic" | "a4");
+        let format = if self.activations == "f32" { ActivationFormat::F32 } else { ActivationFormat::I8 };
         let scheme = std::mem::replace(&mut options.scheme, QuantScheme::w8a8());
-        options.scheme =
-            QuantScheme { weights, edges_w8: !self.low_bit_edges, activations_a4: self.activations == "a4", ..scheme };
+        options.scheme = QuantScheme {
+            weights,
+            activations: format,
+            edges_w8: !self.low_bit_edges,
+            activations_a4: self.activations == "a4",
+            ..scheme
+        };
         Ok(())
     }
 }
@@ -243,4 +272,42 @@ pub fn select(args: &SelectArgs) -> Result<(), Failure> {
     std::fs::write(output, made).map_err(|e| Failure::bad(format!("{}: {e}", output.display())))?;
     println!("{}: {}, {} bytes", output.display(), version.name, thousands(version.artifact_bytes as u64));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: LowBitArgs,
+    }
+
+    fn apply(line: &str) -> Result<CompileOptions, String> {
+        let command = Command::try_parse_from(["compile"].into_iter().chain(line.split_whitespace()));
+        let mut options = CompileOptions::default();
+        let args = command.map_err(|e| e.to_string())?.args;
+        args.apply(&mut options, false).map(|()| options).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn activations_that_do_not_go_with_the_weights_are_refused_with_a_remedy() {
+        let refused = [
+            ("--weights w4 --activations f32", "give --weights w8 or f16"),
+            ("--weights f16 --activations a4", "leave one out"),
+            ("--weights f16 --activations dynamic", "leave one out"),
+            ("--activations f32 --elastic w8,w4", "leave out --elastic"),
+            ("--weights f16 --method gptq", "--method is for weights of fewer than 8 bits"),
+        ];
+        for (line, remedy) in refused {
+            let error = apply(line).map(|_| "accepted").unwrap_err();
+            assert!(error.contains(remedy), "{line}: {error}");
+        }
+        let options = apply("--weights w8 --activations f32").unwrap();
+        assert_eq!(options.scheme, QuantScheme::w8_f32());
+        assert_eq!(apply("--weights f16").unwrap().scheme, QuantScheme::f16());
+        assert_eq!(apply("--weights f16 --activations f32").unwrap().scheme.weights, WeightFormat::F16);
+    }
 }
