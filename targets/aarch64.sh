@@ -20,7 +20,7 @@ start=$SECONDS
 mapfile -t tests < <(aarch64_build test --no-run --features selvedge/std -p selvedge-core -p selvedge-kernels -p selvedge-exec -p selvedge)
 digest_folder=$(aarch64_build build -p selvedge-firmware --features std --bin digest_folder)
 certify_folder=$(aarch64_build build -p selvedge-firmware --features std,certify --bin certify_folder)
-[ -f "$SELVEDGE_INPUTS/models.txt" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
+[ -f "$SELVEDGE_INPUTS/models.txt" ] || bash "$here/device-inputs.sh" "$SELVEDGE_INPUTS"
 certified=$(cargo run --locked -q --release -p selvedge-firmware --features std,certify --bin certify_folder -- "$SELVEDGE_INPUTS")
 ((${#tests[@]} >= 10)) || { echo "tests are missing: ${tests[*]}" >&2; exit 1; }
 echo "== built in $((SECONDS - start)) s"

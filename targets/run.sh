@@ -39,7 +39,7 @@ while (($#)); do
     --bin) bins+=("$2"); shift 2 ;;
     --models) models=$2; shift 2 ;;
     --inputs) inputs=1; shift ;;
-    --bless) inputs=1 bless=1; shift ;;
+    --bless) inputs=1 bless=--bless; shift ;;
     -h | --help) sed -n "2,/^set/{/^#/p}" "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) sed -n '2,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
     *) boards+=("$1"); shift ;;
@@ -47,8 +47,7 @@ while (($#)); do
 done
 ((${#boards[@]})) || boards=(host aarch64 "${BOARDS[@]}")
 [ "${boards[*]}" = host ] || bash "$here/setup.sh"
-[ -z "$inputs" ] || cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$SELVEDGE_INPUTS"
-[ -z "$bless" ] || cargo run --locked -q -p selvedge-tests --bin digests -- --bless
+[ -z "$inputs" ] || bash "$here/device-inputs.sh" "$SELVEDGE_INPUTS" $bless
 
 # Models that the board has room for. The build refuses the others and says why; so does this.
 fitting() {

@@ -9,7 +9,7 @@ bash ../setup.sh
 
 inputs=${SELVEDGE_INPUTS:-${CARGO_TARGET_DIR:-$here/../../target}/device-inputs}
 if [ ! -f "$inputs/digits.slvg" ]; then
-  (cd ../.. && cargo run --locked -q -p selvedge-tests --bin device_inputs -- "$inputs")
+  bash ../device-inputs.sh "$inputs"
 fi
 SELVEDGE_MODEL=$(realpath "$inputs/digits.slvg")
 export SELVEDGE_MODEL

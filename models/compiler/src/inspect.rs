@@ -1,6 +1,6 @@
 //! What an artifact holds and costs, read from its records alone.
 
-use selvedge_core::artifact::{AFTER_LAST_STEP, NO_OPERAND, Step, step_flags};
+use selvedge_core::artifact::{AFTER_LAST_STEP, NO_OPERAND, Step, step_flags, tensor_flags};
 use selvedge_core::params::{ConvF32, ConvI8, ConvPair, DenseF32, DenseI8, GatherW8};
 use selvedge_core::{Artifact, DType, Error, Format, OpCode};
 use serde::Serialize;
@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct Summary {
     /// Multiply-accumulates of one run.
     pub macs: u64,
+    /// Bytes that a stream keeps between frames, their header included; 0: the model keeps nothing.
+    pub state_bytes: usize,
     /// Bytes of the weights section: packed weights, per-channel arrays, tables, constants.
     pub weights_bytes: usize,
     pub artifact_bytes: usize,
@@ -48,6 +50,8 @@ pub struct Port {
     pub zero_point: Option<i32>,
     /// Name of the region it lies in.
     pub region: Option<String>,
+    /// Kept from frame to frame by a stream session.
+    pub state: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -144,6 +148,7 @@ pub fn summarize(artifact: &Artifact<'_>, kernel: &dyn Fn(OpCode, Format) -> Str
     let ops: Vec<String> = used.iter().map(|(op, format)| format!("{}<{}>", op.name(), format.name())).collect();
     Ok(Summary {
         macs: steps.iter().map(|s| s.macs).sum(),
+        state_bytes: selvedge_exec::state_bytes(artifact),
         weights_bytes: artifact.weights_bytes(),
         artifact_bytes: artifact.header().total_bytes as usize,
         arena_bytes: artifact.arena_bytes(),
@@ -187,6 +192,7 @@ fn port(artifact: &Artifact<'_>, index: usize, region: &dyn Fn(usize) -> String)
         scale: grid.map(|g| g.0),
         zero_point: grid.map(|g| g.1),
         region: (!view.is_const()).then(|| region(view.range().start)),
+        state: view.record.flags & tensor_flags::STATE != 0,
     })
 }
 
@@ -217,6 +223,17 @@ fn macs(artifact: &Artifact<'_>, step: &Step<'_>, op: OpCode) -> Result<u64, Err
         OpCode::ConvTranspose2d => {
             let (kernel, groups) = window().unwrap_or(([0, 0], 1));
             x.elements as u64 * kernel[0] as u64 * kernel[1] as u64 * (last(y.dims) / groups)
+        }
+        OpCode::Lstm | OpCode::Gru | OpCode::Rnn => {
+            let gates = match op {
+                OpCode::Lstm => 4,
+                OpCode::Gru => 3,
+                _ => 1,
+            };
+            // Both parameter structs start with the number of hidden values.
+            let hidden = step.params::<u32>().map_or(0, u64::from);
+            let frames = x.dims.iter().take(2).map(|&dim| u64::from(dim)).product::<u64>();
+            frames.saturating_mul(gates * hidden).saturating_mul(channels + hidden)
         }
         _ => 0,
     })

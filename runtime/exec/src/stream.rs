@@ -6,7 +6,8 @@ use selvedge_core::artifact::{StateRecord, tensor_flags};
 use selvedge_core::{Artifact, Error, ErrorKind};
 use selvedge_kernels::IsaKind;
 
-use crate::{Cpu, InputMut, OpEntry, Output, Regions, Session, ops, validate};
+use crate::session::Unprobed;
+use crate::{Cpu, InputMut, OpEntry, Output, Probe, Regions, Session, ops, validate};
 
 /// Bytes in front of the states: `SLVS`, the bytes of all states (u32), half of the artifact's digest.
 pub const STATE_HEADER_BYTES: usize = 24;
@@ -162,6 +163,11 @@ impl<'a> StreamSession<'a> {
         Ok(StreamSession { session: self.session.with_isa(kind)?, ..self })
     }
 
+    /// The instruction set in use.
+    pub fn isa(&self) -> IsaKind {
+        self.session.isa()
+    }
+
     /// The artifact.
     pub fn artifact(&self) -> &Artifact<'a> {
         self.session.artifact()
@@ -202,8 +208,16 @@ impl<'a> StreamSession<'a> {
     /// # Errors
     /// As [`Session::run`]; the state is then what it was.
     pub fn step(&mut self) -> Result<(), Error> {
+        self.step_probed(&mut Unprobed)
+    }
+
+    /// Runs one frame, shows each step to the probe and takes the frame's state over.
+    ///
+    /// # Errors
+    /// As [`StreamSession::step`].
+    pub fn step_probed(&mut self, probe: &mut impl Probe) -> Result<(), Error> {
         self.each(|bytes, state| bytes.iter_mut().zip(state).for_each(|(to, from)| *to = *from), |state| state.input)?;
-        self.session.run()?;
+        self.session.run_probed(probe)?;
         self.each(|bytes, state| state.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from), |state| state.output)
     }
 

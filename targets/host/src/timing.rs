@@ -1,6 +1,6 @@
 //! Times of runs and steps.
 
-use selvedge::{Error, Probe, Session, StepCtx, StepOutputs};
+use selvedge::{Error, Probe, StepCtx, StepOutputs, StreamSession};
 use std::time::{Duration, Instant};
 
 /// Median and minimum in microseconds.
@@ -18,23 +18,23 @@ pub fn stats(mut seconds: Vec<f64>) -> Stats {
     Stats { median_us: at(seconds.len() / 2), min_us: at(0), runs: seconds.len() }
 }
 
-/// Runs the session for about `budget`, at least `least` times, after a warm-up. `before` writes the inputs.
+/// Runs the model for about `budget`, at least `least` times, after a warm-up. `before` writes the inputs.
 pub fn time(
-    session: &mut Session<'_>,
+    session: &mut StreamSession<'_>,
     budget: Duration,
     least: usize,
-    before: &mut dyn FnMut(&mut Session<'_>) -> Result<(), Error>,
+    before: &mut dyn FnMut(&mut StreamSession<'_>) -> Result<(), Error>,
 ) -> Result<Stats, Error> {
     for _ in 0..3 {
         before(session)?;
-        session.run()?;
+        session.step()?;
     }
     let mut seconds = Vec::new();
     let start = Instant::now();
     while seconds.len() < least || (start.elapsed() < budget && seconds.len() < 100_000) {
         before(session)?;
         let began = Instant::now();
-        session.run()?;
+        session.step()?;
         seconds.push(began.elapsed().as_secs_f64());
     }
     Ok(stats(seconds))

@@ -3,8 +3,9 @@ use super::edit::{input, only_reader, producer, scalar};
 use crate::graph::{Binary, Clamp, Graph, Op, Unary, ValueId};
 
 /// x·sigmoid(x) becomes Silu, x·clip(x+3, 0, 6)/6 and x·hardsigmoid(x) become
-/// HardSwish, clip(x+3, 0, 6)/6 HardSigmoid, ½x·(1+erf(x/√2)) Gelu, whatever
-/// the order of the factors. No grid may lie on a value in between. Returns
+/// HardSwish, clip(x+3, 0, 6)/6 HardSigmoid, ½x·(1+erf(x/√2)) Gelu,
+/// ½x·(1+tanh(√(2/π)·(x+0.044715·x³))) GeluTanh, whatever the order of the
+/// factors. No grid may lie on a value in between. Returns
 /// the patterns found; the nodes left behind are for `dead_code`.
 pub fn fuse_patterns(graph: &mut Graph) -> usize {
     let mut found = 0;
@@ -46,6 +47,7 @@ fn pair(graph: &Graph, is: &dyn Fn(f64) -> bool, x: ValueId, gate: ValueId) -> O
         }
         _ if is(1.0 / 6.0) && six_clip(graph, gate) == Some(x) => Unary::HardSwish,
         _ if is(0.5) && one_plus_erf(graph, gate) == Some(x) => Unary::Gelu,
+        _ if is(0.5) && one_plus_tanh(graph, gate) == Some(x) => Unary::GeluTanh,
         _ => return None,
     };
     Some((x, function))
@@ -80,6 +82,10 @@ fn collect(graph: &Graph, index: usize, product: &mut Product) -> Option<()> {
         Op::Binary { kind: Binary::Div, clamp: None } => {
             product.number /= f64::from(scalar(graph, b?)?);
             descend(graph, a, product);
+        }
+        Op::Binary { kind: Binary::Pow, clamp: None } => {
+            let power = scalar(graph, b?).filter(|&n| n == 2.0 || n == 3.0)?;
+            (0..power as usize).for_each(|_| product.factors.push(a));
         }
         _ => return None,
     }
@@ -123,18 +129,41 @@ fn six_clip(graph: &Graph, id: ValueId) -> Option<ValueId> {
     }
 }
 
-/// x of 1 + erf(x/√2).
-fn one_plus_erf(graph: &Graph, id: ValueId) -> Option<ValueId> {
+/// The product that is y in 1 + f(y).
+fn one_plus(graph: &Graph, id: ValueId, f: Unary) -> Option<Product> {
     let sum = private(graph, id)?;
     if !matches!(graph.nodes[sum].op, Op::Binary { clamp: None, .. }) {
         return None;
     }
-    let erf = private(graph, plus(graph, sum, 1.0)?)?;
-    if graph.nodes[erf].op != Op::Unary(Unary::Erf) {
+    let function = private(graph, plus(graph, sum, 1.0)?)?;
+    if graph.nodes[function].op != Op::Unary(f) {
         return None;
     }
     let mut product = Product { number: 1.0, factors: Vec::new() };
-    collect(graph, private(graph, input(graph, erf, 0)?)?, &mut product)?;
+    collect(graph, private(graph, input(graph, function, 0)?)?, &mut product)?;
+    Some(product)
+}
+
+/// x of 1 + tanh(√(2/π)·(x + 0.044715·x³)).
+fn one_plus_tanh(graph: &Graph, id: ValueId) -> Option<ValueId> {
+    let outer = one_plus(graph, id, Unary::Tanh)?;
+    let &[sum] = &outer.factors[..] else { return None };
+    let sum = private(graph, sum)?;
+    let Op::Binary { kind: Binary::Add, clamp: None } = graph.nodes[sum].op else { return None };
+    let (a, b) = (input(graph, sum, 0)?, input(graph, sum, 1)?);
+    let cube = |x: ValueId, id: ValueId| {
+        let mut product = Product { number: 1.0, factors: Vec::new() };
+        collect(graph, private(graph, id)?, &mut product)?;
+        let right = product.factors == [x; 3] && (product.number - 0.044715).abs() < 1e-5;
+        right.then_some(x)
+    };
+    let scaled = (outer.number - (2.0 / std::f64::consts::PI).sqrt()).abs() < 1e-4;
+    cube(a, b).or_else(|| cube(b, a)).filter(|_| scaled)
+}
+
+/// x of 1 + erf(x/√2).
+fn one_plus_erf(graph: &Graph, id: ValueId) -> Option<ValueId> {
+    let product = one_plus(graph, id, Unary::Erf)?;
     let scaled = (product.number - std::f64::consts::FRAC_1_SQRT_2).abs() < 1e-5;
     match product.factors[..] {
         [x] if scaled => Some(x),
@@ -201,6 +230,34 @@ mod tests {
                 dead_code(graph);
             });
             assert!(only(&graph, Unary::Gelu));
+        }
+    }
+
+    #[test]
+    fn gelu_by_tanh_with_products_and_with_a_power() {
+        for power in [false, true] {
+            let mut b = Build::new();
+            let x = b.input(&[2, 9]);
+            let [small, root, one, half, three] =
+                [0.044715, 0.797_884_6, 1.0, 0.5, 3.0].map(|c| b.constant(&[], vec![c]));
+            let cube = if power {
+                b.binary(Binary::Pow, x, three)
+            } else {
+                let square = b.binary(Binary::Mul, x, x);
+                b.binary(Binary::Mul, x, square)
+            };
+            let y = b.binary(Binary::Mul, small, cube);
+            let y = b.binary(Binary::Add, x, y);
+            let y = b.binary(Binary::Mul, root, y);
+            let y = b.unary(Unary::Tanh, y);
+            let y = b.binary(Binary::Add, y, one);
+            let y = b.binary(Binary::Mul, half, y);
+            let y = b.binary(Binary::Mul, x, y);
+            let graph = check(b.finish(&[y]), |graph| {
+                assert_eq!(fuse_patterns(graph), 1);
+                dead_code(graph);
+            });
+            assert!(only(&graph, Unary::GeluTanh), "{power}");
         }
     }
 

@@ -338,6 +338,7 @@ fn unary(unary: Unary, x: f64) -> f64 {
         Unary::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
         Unary::Erf => erf(x),
         Unary::Gelu => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
+        Unary::GeluTanh => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
         Unary::Tanh => x.tanh(),
         Unary::Sqrt => x.sqrt(),
         Unary::Reciprocal => 1.0 / x,

@@ -51,6 +51,7 @@ impl QuantReport {
                 weights: weight_report(original, quantized, node, after),
                 activation: activation_report(quantized, output, ranges),
                 snr_db: None,
+                micros: None,
             });
         }
         let sizes = Sizes {
@@ -107,6 +108,11 @@ fn macs(graph: &Graph, node: &Node) -> u64 {
         Op::MatMul | Op::DynamicMatMul { .. } | Op::MatMulInteger => {
             shape(0).map_or(0, |a| out * a.shape.last().copied().unwrap_or(1) as u64)
         }
+        // Rows of the weights are the gates' values of one step.
+        Op::Recurrent(_) => shape(0).zip(shape(1)).zip(shape(2)).map_or(0, |((x, w), r)| {
+            let frames = x.shape.iter().take(2).product::<usize>() as u64;
+            frames * w.shape.first().map_or(0, |&rows| rows as u64) * (per(w, 1) + per(r, 1))
+        }),
         _ => 0,
     }
 }

@@ -157,6 +157,10 @@ fn cards(out: &mut String, report: &QuantReport) {
         card(out, &bytes(region.bytes), &label);
     }
     card(out, &count(report.macs()), "multiply-accumulates");
+    let micros: f64 = report.layers.iter().filter_map(|l| l.micros).sum();
+    if micros > 0.0 {
+        card(out, &format!("{micros:.1} µs"), "in the layers, on the machine that compiled");
+    }
     let f32_macs: u64 = report.layers.iter().filter(|l| l.f32_reason().is_some()).map(|l| l.macs).sum();
     let share = 100.0 - 100.0 * f32_macs as f64 / report.macs().max(1) as f64;
     card(out, &format!("{share:.1} %"), "of the work in integers");
@@ -204,7 +208,7 @@ fn table(out: &mut String, report: &QuantReport) {
     out.push_str(
         "<h2>Layers, worst first</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>layer</th><th class=\"l\">op</th>\
          <th>shape</th><th>output SNR</th><th>weight SNR</th><th>weight scales</th><th>seen</th><th>grid</th>\
-         <th>zero point</th><th>MACs</th><th>constants</th><th>dead</th><th class=\"l\">runs</th></tr></thead>\n<tbody>\n",
+         <th>zero point</th><th>MACs</th><th>µs here</th><th>constants</th><th>dead</th><th class=\"l\">runs</th></tr></thead>\n<tbody>\n",
     );
     let rest = report.layers.iter().filter(|l| l.figure().is_none());
     for layer in report.worst().into_iter().chain(rest) {
@@ -226,6 +230,7 @@ fn row(out: &mut String, layer: &LayerReport) {
     let scales = weights.map(|w| (w.scale_min, w.scale_max));
     let zero = layer.activation.zero_point.map_or("–".into(), |z| z.to_string());
     let macs = if layer.macs == 0 { "–".into() } else { count(layer.macs) };
+    let micros = layer.micros.map_or("–".into(), |us| format!("{us:.1}"));
     let constants = if layer.f32_bytes == 0 {
         "–".into()
     } else {
@@ -238,7 +243,7 @@ fn row(out: &mut String, layer: &LayerReport) {
     let _ = writeln!(
         out,
         "<tr><td title=\"{}\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-         <td>{}</td><td>{zero}</td><td>{macs}</td><td>{constants}</td><td>{dead}</td><td class=\"l\">{}</td></tr>",
+         <td>{}</td><td>{zero}</td><td>{macs}</td><td>{micros}</td><td>{constants}</td><td>{dead}</td><td class=\"l\">{}</td></tr>",
         escape(&layer.name),
         escape(&shorten(&layer.name)),
         escape(&layer.op),

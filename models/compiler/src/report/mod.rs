@@ -75,6 +75,9 @@ pub struct LayerReport {
     pub activation: ActivationReport,
     /// Of its output against the float model; known after a comparison.
     pub snr_db: Option<f64>,
+    /// Median time of its step in µs on the machine that compiled; none for a layer that is a part of another's step.
+    #[serde(default)]
+    pub micros: Option<f64>,
 }
 
 /// Memory, as far as it is known.
@@ -152,6 +155,14 @@ impl QuantReport {
         self.comparison = Some(comparison);
     }
 
+    /// Adds the median times of steps in µs, each under the ONNX name of its output.
+    pub fn set_times<'a>(&mut self, times: impl Iterator<Item = (&'a str, f64)>) {
+        for (value, micros) in times {
+            let layer = self.layers.iter_mut().find(|layer| layer.value == value);
+            layer.into_iter().for_each(|layer| layer.micros = Some(micros));
+        }
+    }
+
     /// Adds what emitting the artifact told.
     pub fn set_artifact(&mut self, artifact_bytes: usize, arena_bytes: usize) {
         self.sizes.artifact_bytes = Some(artifact_bytes);
@@ -181,6 +192,13 @@ impl QuantReport {
         let mut layers: Vec<&LayerReport> = self.layers.iter().filter(|l| l.figure().is_some()).collect();
         layers.sort_by(|a, b| a.figure().partial_cmp(&b.figure()).unwrap_or(std::cmp::Ordering::Equal));
         layers
+    }
+
+    /// The layer whose step takes longest, where times are known.
+    pub fn slowest(&self) -> Option<&LayerReport> {
+        let time = |layer: &LayerReport| layer.micros.unwrap_or(0.0);
+        let slowest = self.layers.iter().max_by(|a, b| time(a).total_cmp(&time(b)))?;
+        slowest.micros.map(|_| slowest)
     }
 
     /// A self-contained HTML page.

@@ -30,6 +30,7 @@ fn layer(name: &str, execution: Execution, db: f64) -> LayerReport {
             channels: 16,
         },
         snr_db: None,
+        micros: None,
     }
 }
 
@@ -104,8 +105,11 @@ fn pages_are_well_formed_and_hold_every_layer() {
             worst_layer: Some("block2:0".into()),
         });
         report.set_artifact(10_000, 2_048);
+        report.set_times([("block2:0", 30.0), ("head:0", 10.0), ("moved", 1.0)].into_iter());
     }
+    assert!(report.to_text().contains("block2: 30.0 of 40.0 us here (75 %)"), "{}", report.to_text());
     let html = report.to_html();
+    assert!(html.contains("40.0 µs") && html.contains("<td>30.0</td>"), "{html}");
     assert!(html.contains("97.5 %") && html.contains("exact") && html.contains("2.0 KiB"));
 }
 

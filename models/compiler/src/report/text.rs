@@ -49,6 +49,17 @@ pub(super) fn summary(report: &QuantReport) -> String {
             layer.figure().unwrap_or(0.0)
         );
     }
+    let all: f64 = report.layers.iter().filter_map(|l| l.micros).sum();
+    if let Some(slowest) = report.slowest() {
+        let micros = slowest.micros.unwrap_or(0.0);
+        let share = 100.0 * micros / all;
+        let _ = writeln!(
+            out,
+            "  slowest   {} {}: {micros:.1} of {all:.1} us here ({share:.0} %)",
+            slowest.op,
+            shorten(&slowest.name)
+        );
+    }
     for layer in report.layers.iter().filter(|l| l.macs > 0 && int8 + widened > 0) {
         if let Some(reason) = layer.f32_reason() {
             let _ = writeln!(out, "  f32       {} {}: {reason}", layer.op, shorten(&layer.name));

@@ -5,7 +5,7 @@ use crate::error::Failure;
 use crate::files::open_artifact;
 use crate::table::render;
 use crate::timing::{Stats, StepTimes, clock_ghz, stats, time};
-use selvedge::{AlignedBuf, Artifact, DType, Error, Session};
+use selvedge::{AlignedBuf, Artifact, DType, Error, StreamSession, state_bytes};
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -102,7 +102,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn measure(file: &AlignedBuf, batch: usize, budget: Duration) -> Result<(Stats, &'static str), Error> {
     let artifact = Artifact::parse(file)?;
     let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut session = Session::new(artifact, &mut arena)?;
+    let mut state = vec![0; state_bytes(&artifact)];
+    let mut session = StreamSession::new(artifact, &mut arena, &mut state)?;
     if batch == 1 {
         let s = time(&mut session, budget, 20, &mut fill)?;
         return Ok((s, session.isa().name()));
@@ -110,35 +111,37 @@ fn measure(file: &AlignedBuf, batch: usize, budget: Duration) -> Result<(Stats, 
     let mut seconds = Vec::new();
     let start = std::time::Instant::now();
     fill(&mut session)?;
-    session.run()?;
+    session.step()?;
     while seconds.len() < 5 || start.elapsed() < budget {
         let began = std::time::Instant::now();
         for _ in 0..batch {
             fill(&mut session)?;
-            session.run()?;
+            session.step()?;
         }
         seconds.push(began.elapsed().as_secs_f64());
     }
     Ok((stats(seconds), session.isa().name()))
 }
 
-fn layers(file: &AlignedBuf, budget: Duration) -> Result<Vec<Stats>, Error> {
+/// Times of each step on inputs of a fixed pattern, over about `budget`.
+pub fn layers(file: &AlignedBuf, budget: Duration) -> Result<Vec<Stats>, Error> {
     let artifact = Artifact::parse(file)?;
     let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut session = Session::new(artifact, &mut arena)?;
+    let mut state = vec![0; state_bytes(&artifact)];
+    let mut session = StreamSession::new(artifact, &mut arena, &mut state)?;
     let mut times = StepTimes::new(artifact.step_count());
     let start = std::time::Instant::now();
     let mut rounds = 0;
     while rounds < 20 || (start.elapsed() < budget && rounds < 20_000) {
         fill(&mut session)?;
-        session.run_probed(&mut times)?;
+        session.step_probed(&mut times)?;
         rounds += 1;
     }
     Ok(times.seconds.into_iter().map(stats).collect())
 }
 
 /// A fixed pattern in every input: a ramp, in −1..1 for f32.
-pub fn fill(session: &mut Session<'_>) -> Result<(), Error> {
+pub fn fill(session: &mut StreamSession<'_>) -> Result<(), Error> {
     for index in 0..session.input_count() {
         let input = session.input(index)?;
         match input.dtype() {

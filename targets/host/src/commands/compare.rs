@@ -6,7 +6,9 @@ use crate::error::Failure;
 use crate::files::open_artifact;
 use crate::progress;
 use crate::table::render;
-use selvedge::{AlignedBuf, Artifact, DType, Error, Probe, Session, StepCtx, StepOutputs, TensorView};
+use selvedge::{
+    AlignedBuf, Artifact, DType, Error, Probe, StepCtx, StepOutputs, StreamSession, TensorView, state_bytes,
+};
 use selvedge_compiler::calibrate::{FloatModel, Observe, Sample};
 use selvedge_compiler::compare::{Comparison, Side, compare_layers};
 use selvedge_compiler::data::ArrayData;
@@ -30,6 +32,16 @@ pub struct Args {
     /// Shape of an input with symbolic dims, NAME=1x3x32x32 (repeatable)
     #[arg(long, value_name = "NAME=DIMS")]
     shape: Vec<String>,
+    /// An input that was made a constant when the artifact was compiled, as in sigma=0.5 or sizes=sizes.npy (repeatable)
+    #[arg(long, value_name = "NAME=NUMBER|FILE")]
+    bind: Vec<String>,
+    /// The model runs frame by frame: the input takes what the output held after the frame before, as in
+    /// h0=hn (repeatable); the entries of --inputs are the frames
+    #[arg(long, value_name = "INPUT=OUTPUT")]
+    state: Vec<String>,
+    /// LSTM, GRU and RNN without a state before their first step keep theirs from run to run
+    #[arg(long)]
+    stream: bool,
     /// Fail (exit code 1) below this top-1 agreement, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     min_agreement: f64,
@@ -40,7 +52,7 @@ pub struct Args {
 
 /// An artifact that shows its values in real numbers.
 struct ArtifactModel<'a> {
-    session: Session<'a>,
+    session: StreamSession<'a>,
     /// Elements of each value in the float graph: values whose dead channels were removed differ.
     elements: HashMap<&'a str, usize>,
 }
@@ -49,8 +61,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let name = args.model.display().to_string();
     let onnx = super::compile::read_model(&args.model)?;
     let shapes = args.shape.iter().map(|s| super::compile::shape(s)).collect::<Result<_, _>>()?;
+    let bind = args.bind.iter().map(|text| super::compile::bind(text)).collect::<Result<_, _>>()?;
+    let states = args.state.iter().map(|text| super::compile::state(text)).collect::<Result<_, _>>()?;
     let folder = super::compile::folder(&args.model);
-    let options = ImportOptions { shapes, folder, ..ImportOptions::default() };
+    let options = ImportOptions { shapes, bind, states, stream: args.stream, folder, ..ImportOptions::default() };
     let graph = load(&onnx, &options).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
     let file = open_artifact(&args.artifact)?;
     let artifact_name = args.artifact.display().to_string();
@@ -58,11 +72,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let artifact = Artifact::parse(&file).map_err(failed)?;
     if artifact.inputs().len() != graph.inputs.len() || artifact.outputs().len() != graph.outputs.len() {
         return Err(Failure::bad(format!(
-            "{artifact_name} was not compiled from {name}: inputs or outputs differ in number"
+            "{artifact_name} was not compiled from {name}: inputs or outputs differ in number (give --bind, --state and --stream as when compiling)"
         )));
     }
     let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let session = Session::new(artifact, &mut arena).map_err(failed)?;
+    let mut state = vec![0; state_bytes(&artifact)];
+    let session = StreamSession::new(artifact, &mut arena, &mut state).map_err(failed)?;
     let elements = graph.values.iter().map(|v| (v.name.as_str(), v.elements())).collect();
     let mut tested = ArtifactModel { session, elements };
     let mut reference = Simulator::new(&graph, SimMode::Float).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
@@ -124,7 +139,7 @@ impl FloatModel for ArtifactModel<'_> {
             }
             .map_err(text)?;
         }
-        self.session.run_probed(&mut Shower { elements: &self.elements, observe }).map_err(text)
+        self.session.step_probed(&mut Shower { elements: &self.elements, observe }).map_err(text)
     }
 }
 

@@ -4,7 +4,7 @@ use super::low_bit::LowBitArgs;
 use crate::error::Failure;
 use crate::progress;
 use crate::table::thousands;
-use selvedge::STATE_HEADER_BYTES;
+use selvedge::{AlignedBuf, STATE_HEADER_BYTES};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, read_array, read_npz};
 use selvedge_compiler::elastic::compile_elastic;
@@ -19,6 +19,7 @@ use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::split::split_weights;
 use selvedge_compiler::{CompileOptions, Compiled, ObserverKind, compile_calibrated, compile_loaded, load};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Calibration samples that the report measures the loss on.
 const COMPARED: usize = 64;
@@ -133,9 +134,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     compiled.report.set_artifact(compiled.artifact.len(), compiled.plan.arena_bytes);
     compiled.report.set_regions(&compiled.plan, compiled.program.meta.get("regions").map_or("", String::as_str));
     if let Some(path) = &args.report {
+        set_times(&mut compiled).map_err(|e| Failure::bad(format!("{name}: timing: {e}")))?;
         write(path, compiled.report.to_html().as_bytes())?;
     }
     print!("{}", summary(&args.output.display().to_string(), &compiled));
+    Ok(())
+}
+
+/// Adds to the report what each layer takes on this machine.
+fn set_times(compiled: &mut Compiled) -> Result<(), selvedge::Error> {
+    let file = AlignedBuf::from(&compiled.artifact[..]);
+    let times = super::bench::layers(&file, Duration::from_millis(300))?;
+    let program = &compiled.program;
+    let names = program.steps.iter().map(|step| program.tensors[step.outputs[0]].name.as_str());
+    compiled.report.set_times(names.zip(times.iter().map(|stats| stats.median_us)));
     Ok(())
 }
 
@@ -302,14 +314,14 @@ pub fn shape(text: &str) -> Result<(String, Vec<usize>), Failure> {
 }
 
 /// INPUT=OUTPUT as two names.
-fn state(text: &str) -> Result<(String, String), Failure> {
+pub fn state(text: &str) -> Result<(String, String), Failure> {
     let names = text.split_once('=').filter(|(input, output)| !input.is_empty() && !output.is_empty());
     let bad = || Failure::bad(format!("--state {text}: give INPUT=OUTPUT, as in h0=hn"));
     names.map(|(input, output)| (input.to_string(), output.to_string())).ok_or_else(bad)
 }
 
 /// NAME=0.5 as a name and a number, NAME=FILE.npy as a name and an array.
-fn bind(text: &str) -> Result<(String, Bound), Failure> {
+pub fn bind(text: &str) -> Result<(String, Bound), Failure> {
     let bad = || Failure::bad(format!("--bind {text}: give NAME=NUMBER or NAME=FILE.npy, as in sigma=0.5"));
     let (name, value) = text.split_once('=').ok_or_else(bad)?;
     if value.ends_with(".npy") || value.contains(".npz") {

@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::progress;
 use crate::table::{render, thousands};
 use crate::timing::{Stats, time};
-use selvedge::{AlignedBuf, Artifact, Session};
+use selvedge::{AlignedBuf, Artifact, StreamSession};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
 use selvedge_compiler::{CompileOptions, load};
@@ -104,19 +104,19 @@ fn version(name: &'static str, weights: WeightFormat, args: &Args) -> Result<Ver
     let file = AlignedBuf::from(&compiled.artifact[..]);
     let artifact = Artifact::parse(&file).map_err(Failure::bad)?;
     let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut session = Session::new(artifact, &mut arena).map_err(Failure::bad)?;
+    let mut session = StreamSession::new(artifact, &mut arena, &mut []).map_err(Failure::bad)?;
     let test = digits::test_set();
     let bar = progress::bar(test.len(), "testing");
     let mut predictions = Vec::with_capacity(test.len());
     for index in 0..test.len() {
         session.input(0).and_then(|input| input.quantize_from_f32(&test.image(index))).map_err(Failure::bad)?;
-        session.run().map_err(Failure::bad)?;
+        session.step().map_err(Failure::bad)?;
         predictions.push(session.output(0).map_err(Failure::bad)?.argmax());
         bar.inc(1);
     }
     bar.finish_and_clear();
     let image = test.image(0);
-    let mut write = |session: &mut Session<'_>| session.input(0)?.quantize_from_f32(&image);
+    let mut write = |session: &mut StreamSession<'_>| session.input(0)?.quantize_from_f32(&image);
     let time = time(&mut session, Duration::from_millis(300), 50, &mut write).map_err(Failure::bad)?;
     Ok(Version {
         name,

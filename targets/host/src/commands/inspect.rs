@@ -54,11 +54,12 @@ fn text(name: &str, s: &Summary) -> String {
                 (Some(scale), Some(zp)) => format!(", real = (q - {zp}) * {scale}"),
                 _ => String::new(),
             };
+            let kept = if p.state { ", state" } else { "" };
             let place = match &p.region {
                 Some(region) if s.regions.len() > 1 => format!(", in {region}"),
                 _ => String::new(),
             };
-            text += &format!("{what:>10}  {} {} {}{grid}{place}\n", p.name, p.dtype, shape(&p.shape));
+            text += &format!("{what:>10}  {} {} {}{grid}{kept}{place}\n", p.name, p.dtype, shape(&p.shape));
         }
     }
     text += &format!(
@@ -73,6 +74,9 @@ fn text(name: &str, s: &Summary) -> String {
         thousands(s.arena_bytes as u64),
         thousands(s.arena_lower_bound_bytes as u64)
     );
+    if s.state_bytes > 0 {
+        text += &format!("{:>10}  {} bytes between frames\n", "state", thousands(s.state_bytes as u64));
+    }
     if s.regions.len() > 1 {
         for region in &s.regions {
             text += &format!("{:>10}  {} bytes\n", region.name, thousands(region.bytes as u64));
