@@ -26,6 +26,25 @@ pub fn data_dir(what: &str) -> Option<PathBuf> {
     None
 }
 
+/// The wheel of a package, `onnx` or `dtln`: `SELVEDGE_ONNX_WHEEL` or `target/onnx/*.whl` of the workspace, likewise the
+/// other. Says aloud what is not tested where there is none.
+pub fn wheel(what: &str, package: &str) -> Option<PathBuf> {
+    let variable = format!("SELVEDGE_{}_WHEEL", package.to_uppercase());
+    let file = std::env::var_os(&variable).map(PathBuf::from).or_else(|| {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target").join(package);
+        let entries = std::fs::read_dir(dir).ok()?;
+        entries.filter_map(|e| Some(e.ok()?.path())).find(|p| p.extension().is_some_and(|e| e == "whl"))
+    });
+    if let Some(file) = file.filter(|file| file.is_file()) {
+        return Some(file);
+    }
+    let _ = writeln!(
+        std::io::stderr(),
+        "NOT TESTED: {what}: no {package} package (tests/fetch_{package}.sh gets it, {variable} names it)"
+    );
+    None
+}
+
 /// The instruction sets of this machine. Says aloud which are not tested for the lack of them;
 /// `SELVEDGE_REQUIRE_ISA` (names, comma-separated) makes that a failure.
 pub fn isas(what: &str) -> Vec<IsaKind> {

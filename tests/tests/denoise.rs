@@ -1,10 +1,9 @@
 //! Denoisers from ONNX file to result. Oracles: ONNX Runtime's recorded outputs; the level of the noise that was added to
-//! published pictures; the recordings that the authors of GTCRN publish.
+//! published pictures.
 
 use selvedge::denoise::blind::{Plane, Wavelet, noise_level};
-use selvedge::denoise::stft::{Bin, Stft, Window};
 use selvedge::denoise::{Border, Family, Layout, Prediction, ScoreModel, Shape, Tiled, Tiling, Tweedie, metrics};
-use selvedge::{AlignedBuf, Artifact, Error, Session, SessionScore};
+use selvedge::{AlignedBuf, Artifact, ErrorKind, Session, SessionScore};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, ArrayData};
 use selvedge_compiler::import::ImportOptions;
@@ -13,7 +12,6 @@ use selvedge_compiler::{CompileOptions, Compiled, compile_calibrated, compile_lo
 use selvedge_tests::{data_dir, npz};
 use selvedge_zoo::denoiser;
 use selvedge_zoo::digits::{self, noise};
-use std::path::Path;
 
 fn options(weights: WeightFormat) -> CompileOptions {
     CompileOptions { scheme: QuantScheme { weights, ..QuantScheme::w8a8() }, ..CompileOptions::default() }
@@ -65,6 +63,41 @@ fn a_session_denoises_digits_as_onnx_runtime_does_and_int8_nearly_so() {
     };
     println!("int8 against f32: {:.1} dB", quality(&quantized));
     assert!(quality(&quantized) > 30.0, "{}", quality(&quantized));
+}
+
+/// An ONNX file whose output is signal + level: four numbers, and `levels` of them.
+fn sum_with_level(levels: u8) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();
+    let number = |field: u8, value: u8| vec![field << 3, value];
+    let value = |name: &str, elements: u8| {
+        let shape = field(1, &number(1, elements));
+        let tensor = field(1, &[number(1, 1), field(2, &shape)].concat());
+        [field(1, name.as_bytes()), field(2, &tensor)].concat()
+    };
+    let node = [field(1, b"x"), field(1, b"level"), field(2, b"y"), field(4, b"Add")].concat();
+    let inputs = [field(11, &value("x", 4)), field(11, &value("level", levels))].concat();
+    let graph = [field(1, &node), field(2, b"g"), inputs, field(12, &value("y", 4))].concat();
+    [number(1, 8), field(7, &graph), field(8, &number(2, 17))].concat()
+}
+
+#[test]
+fn a_network_that_asks_for_the_level_gets_that_of_each_run_as_a_number_or_as_a_map() {
+    for levels in [1, 4] {
+        with_session(&real(&sum_with_level(levels)), |session| {
+            for index in [0, 2] {
+                let score = SessionScore::new(session, Prediction::Clean).expect("as large");
+                let refused = score.with_level(index).map(|_| ()).expect_err("the signal, or no input");
+                assert_eq!(refused.kind(), ErrorKind::NoSuchIo, "{index}");
+            }
+            let mut model =
+                SessionScore::new(session, Prediction::Clean).expect("as large").with_level(1).expect("an input");
+            for level in [0.25, -3.0] {
+                let mut out = [f32::NAN; 4];
+                model.predict(&[0.0, 1.0, 2.0, -4.0], level, &mut out).expect("runs");
+                assert_eq!(out, [0.0, 1.0, 2.0, -4.0].map(|x: f32| x + level), "{levels} levels");
+            }
+        });
+    }
 }
 
 #[test]
@@ -142,68 +175,4 @@ fn levels_of_noise_in_published_pictures_are_found() {
         pictures += 1;
     }
     assert!(pictures >= 4, "{pictures}");
-}
-
-/// Samples of a 16-bit WAV file of one channel, from −1 to 1.
-fn samples(path: &Path) -> Vec<f32> {
-    let bytes = std::fs::read(path).expect("reads");
-    let at = bytes.windows(4).position(|word| word == b"data").expect("a data chunk");
-    let len = u32::from_le_bytes(*bytes[at + 4..].first_chunk().expect("a length")) as usize;
-    let data = &bytes[at + 8..][..len.min(bytes.len() - at - 8)];
-    data.as_chunks::<2>().0.iter().map(|pair| f32::from(i16::from_le_bytes(*pair)) / 32_768.0).collect()
-}
-
-/// 10·log₁₀ of signal over difference.
-fn snr(truth: &[f32], found: &[f32]) -> f64 {
-    let power = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x) * f64::from(x)).sum::<f64>();
-    let error = power(&mut truth.iter().zip(found).map(|(a, b)| a - b));
-    10.0 * (power(&mut truth.iter().copied()) / error).log10()
-}
-
-const HOP: usize = 256;
-
-#[test]
-fn gtcrn_streams_to_what_its_authors_publish() {
-    let Some(folder) = data_dir("GTCRN").map(|dir| dir.join("models/audio")) else { return };
-    let onnx = std::fs::read(folder.join("gtcrn_simple.onnx")).expect("reads");
-    let (noisy, expected) = (samples(&folder.join("mix.wav")), samples(&folder.join("enh_stream.wav")));
-    // The authors' transform mirrors the ends: a block before the first sample, and what is missing behind the last.
-    let mirrored = |at: isize| {
-        let last = noisy.len() as isize - 1;
-        noisy[if at > last { 2 * last - at } else { at.abs() } as usize]
-    };
-    let block = |start: isize| -> [f32; HOP] { std::array::from_fn(|i| mirrored(start + i as isize)) };
-    let compiled = real(&onnx);
-    let found = with_session(&compiled, |session| {
-        let caches = session.output_count() - 1;
-        assert_eq!(session.input_count() - 1, caches);
-        let mut stored: Vec<Vec<f32>> =
-            (1..=caches).map(|i| vec![0.0; session.input(i).expect("a cache").elements()]).collect();
-        let mut network = |spectrum: &mut [Bin<f32>]| -> Result<(), Error> {
-            session.input(0)?.copy_from_f32(spectrum.as_flattened())?;
-            for (i, cache) in stored.iter().enumerate() {
-                session.input(i + 1)?.copy_from_f32(cache)?;
-            }
-            session.run()?;
-            for (i, cache) in stored.iter_mut().enumerate() {
-                session.output(i + 1)?.dequantize_into(cache)?;
-            }
-            session.output(0)?.dequantize_into(spectrum.as_flattened_mut())
-        };
-        let mut stream = Stft::<f32, 512, HOP>::new(Window::RootHann, Window::RootHann).expect("covers");
-        let (mut spectrum, mut out, mut all) = (vec![[0.0; 2]; 257], [0.0; HOP], vec![]);
-        stream.step(&block(-(HOP as isize)), &mut out, &mut spectrum, |_| Ok::<(), Error>(())).expect("runs");
-        for frame in 0..expected.len() / HOP + 1 {
-            stream.step(&block((frame * HOP) as isize), &mut out, &mut spectrum, &mut network).expect("runs");
-            if frame > 0 {
-                all.extend(out);
-            }
-        }
-        all
-    });
-    assert_eq!(found.len(), expected.len());
-    let quality = snr(&expected, &found);
-    println!("GTCRN against the published stream: {quality:.1} dB; {} steps", compiled.program.steps.len());
-    // The recording is of 16 bits: 58.7 dB is what ONNX Runtime reaches.
-    assert!(quality > 55.0, "{quality}");
 }

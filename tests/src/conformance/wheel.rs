@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read};
 use std::path::PathBuf;
 
 /// Where the cases lie in the package.
@@ -29,19 +29,7 @@ pub struct Set {
 /// The package file: `SELVEDGE_ONNX_WHEEL`, or `target/onnx/*.whl` of the workspace. Says aloud what is not tested
 /// where there is none.
 pub fn wheel(what: &str) -> Option<PathBuf> {
-    let file = std::env::var_os("SELVEDGE_ONNX_WHEEL").map(PathBuf::from).or_else(|| {
-        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/onnx");
-        let entries = std::fs::read_dir(dir).ok()?;
-        entries.filter_map(|e| Some(e.ok()?.path())).find(|p| p.extension().is_some_and(|e| e == "whl"))
-    });
-    if let Some(file) = file.filter(|file| file.is_file()) {
-        return Some(file);
-    }
-    let _ = writeln!(
-        std::io::stderr(),
-        "NOT TESTED: {what}: no onnx package (tests/fetch_onnx.sh gets it, SELVEDGE_ONNX_WHEEL names it)"
-    );
-    None
+    crate::wheel(what, "onnx")
 }
 
 /// Every case of the suites, by name.

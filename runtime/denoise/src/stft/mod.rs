@@ -112,6 +112,22 @@ impl<T: Real, const N: usize, const HOP: usize> Stft<T, N, HOP> {
         spectrum: &mut [Bin<T>],
         network: impl FnOnce(&mut [Bin<T>]) -> Result<(), E>,
     ) -> Result<(), StepError<E>> {
+        self.step_in_two(block, out, spectrum, network, |_| Ok(()))
+    }
+
+    /// [`Stft::step`] with a second network, `refine`, that changes the N samples made of the spectrum in place, before
+    /// the synthesis window and the overlap-add: DTLN's form (Westhausen and Meyer 2020).
+    ///
+    /// # Errors
+    /// Those of [`Stft::step`], and those of `refine`; [`DenoiseError::NotFinite`] for what it returns, with its sample.
+    pub fn step_in_two<E>(
+        &mut self,
+        block: &[T; HOP],
+        out: &mut [T; HOP],
+        spectrum: &mut [Bin<T>],
+        network: impl FnOnce(&mut [Bin<T>]) -> Result<(), E>,
+        refine: impl FnOnce(&mut [T; N]) -> Result<(), E>,
+    ) -> Result<(), StepError<E>> {
         check_finite(block)?;
         let spectrum = part(spectrum, Self::BINS)?;
         let samples = self.input.iter().skip(HOP).chain(block);
@@ -122,6 +138,8 @@ impl<T: Real, const N: usize, const HOP: usize> Stft<T, N, HOP> {
         network(spectrum).map_err(StepError::Model)?;
         check_finite(spectrum.as_flattened())?;
         self.fft.inverse(spectrum, &mut self.frame)?;
+        refine(&mut self.frame).map_err(StepError::Model)?;
+        check_finite(&self.frame)?;
         // From here on nothing fails.
         self.input.copy_within(HOP.., 0);
         self.input.iter_mut().rev().zip(block.iter().rev()).for_each(|(to, &x)| *to = x);

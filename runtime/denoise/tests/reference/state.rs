@@ -209,3 +209,47 @@ fn filters_resume_bit_for_bit_and_take_the_memory_of_their_type() {
     assert!(filter.step(&model, &Sum, &1e300, Backward::Exact, (&key, 2)).is_err(), "no particle explains it");
     assert!(filter.step(&model, &Sum, &0.1, Backward::Draws(2), (&key, 2)).is_ok(), "nothing has moved");
 }
+
+#[test]
+fn a_million_steps_of_smoothing_stay_in_the_memory_of_one_value_and_on_the_exact_sum() {
+    // Oracle: the smoother of Kalman and Rauch, Tung and Striebel, which keeps the whole path.
+    const N: usize = 4;
+    const STEPS: usize = 1_000_000;
+    let (a, q, r) = (0.9, 0.5, 0.4);
+    let model = Linear { a, q, r, prior: q * q / (1.0 - a * a), bounded: true };
+    let key = NoiseKey::from_bytes([23; 32]);
+    let mut draws = key.reals(selvedge_noise::Domain::Extension, 1 << 62, 0);
+    let mut state = model.initial(&mut draws);
+    let mut observe = |t: usize| {
+        if t > 0 {
+            state = model.propagate(&state, &mut draws);
+        }
+        state + r * draws.normal()
+    };
+    let mut y = observe(0);
+    let mut filter = Filter::<f64, N>::new(&model, &Sum, &y, (&key, 0)).expect("weights");
+    // N states, 5·N numbers, the evidence and the time.
+    assert_eq!(size_of_val(&filter), (6 * N + 2) * 8);
+    // Means and variances, filtered and one step on.
+    let (mut predicted, mut path) = ((0.0, model.prior), Vec::with_capacity(STEPS));
+    let mut last = filter.report().expect("weights");
+    for t in 0..STEPS {
+        if t > 0 {
+            y = observe(t);
+            last = filter.step(&model, &Sum, &y, Backward::Draws(2), (&key, 0)).expect("weights");
+        }
+        let gain = predicted.1 / (predicted.1 + r * r);
+        let filtered = (predicted.0 + gain * (y - predicted.0), (1.0 - gain) * predicted.1);
+        predicted = (a * filtered.0, a * a * filtered.1 + q * q);
+        path.push((filtered, predicted));
+    }
+    let mut smoothed = path[STEPS - 1].0.0;
+    let mut exact = smoothed;
+    for (filtered, predicted) in path[..STEPS - 1].iter().rev() {
+        smoothed = filtered.0 + filtered.1 * a / predicted.1 * (smoothed - predicted.0);
+        exact += smoothed;
+    }
+    let apart = (last.estimate - exact) / STEPS as f64;
+    eprintln!("a million steps: {} a step, exact {}", last.estimate / STEPS as f64, exact / STEPS as f64);
+    assert!(apart.abs() < 0.01 && last.log_evidence.is_finite(), "{apart}");
+}
