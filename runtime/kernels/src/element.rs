@@ -14,14 +14,46 @@ pub enum Stored {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for u16 {}
-    impl Sealed for i8 {}
+    use super::Element;
+    use crate::args::{ConvShape, LayerF32};
+    use crate::portable::{Portable, f32_conv2d, f32_dense, f32_depthwise};
+
+    /// The portable layers, each compiled here for its type: a generic function would be compiled where it is called,
+    /// and firmware compiles that for size.
+    pub trait Layers: Sized {
+        fn conv2d(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, Self>, out: &mut [f32], scratch: &mut [u8])
+        where
+            Self: Element;
+        fn depthwise(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, Self>, out: &mut [f32])
+        where
+            Self: Element;
+        fn dense(x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_, Self>, out: &mut [f32])
+        where
+            Self: Element;
+    }
+
+    macro_rules! layers {
+        ($($t:ty),*) => {
+            $(impl Layers for $t {
+                fn conv2d(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, $t>, out: &mut [f32], scratch: &mut [u8]) {
+                    f32_conv2d::conv2d(Portable, x, shape, layer, out, scratch);
+                }
+
+                fn depthwise(x: &[f32], shape: &ConvShape, layer: &LayerF32<'_, $t>, out: &mut [f32]) {
+                    f32_depthwise::depthwise(x, shape, layer, out);
+                }
+
+                fn dense(x: &[f32], rows: usize, k: usize, n: usize, layer: &LayerF32<'_, $t>, out: &mut [f32]) {
+                    f32_dense::dense(Portable, x, rows, k, n, layer, out);
+                }
+            })*
+        };
+    }
+    layers!(f32, u16, i8);
 }
 
 /// Element type of the weights of an f32 layer; `u16` holds the bits of an IEEE half.
-pub trait Element: sealed::Sealed + Copy + Default + 'static {
+pub trait Element: sealed::Layers + Copy + Default + 'static {
     /// Which type it is, so that kernels can load it.
     const STORED: Stored;
     /// Scales of the output channels: padded as the bias is, or none.

@@ -1,8 +1,7 @@
 //! The f32 methods of the portable instruction set.
 
 use super::{
-    Portable, f32_binary, f32_conv_transpose, f32_conv2d, f32_dense, f32_depthwise, f32_layer_norm, f32_pool,
-    f32_reduce, f32_softmax, f32_unary,
+    Portable, f32_binary, f32_conv_transpose, f32_dense, f32_layer_norm, f32_pool, f32_reduce, f32_softmax, f32_unary,
 };
 use crate::args::{ConvShape, LayerF32, LayerNormF32};
 use crate::element::Element;
@@ -17,7 +16,7 @@ impl IsaF32 for Portable {
         out: &mut [f32],
         scratch: &mut [u8],
     ) {
-        f32_conv2d::conv2d(self, x, shape, layer, out, scratch);
+        E::conv2d(x, shape, layer, out, scratch);
     }
 
     fn depthwise_f32<E: Element>(
@@ -28,7 +27,7 @@ impl IsaF32 for Portable {
         out: &mut [f32],
         _scratch: &mut [u8],
     ) {
-        f32_depthwise::depthwise(x, shape, layer, out);
+        E::depthwise(x, shape, layer, out);
     }
 
     fn conv_transpose2d_f32(self, x: &[f32], shape: &ConvShape, layer: &LayerF32<'_>, out: &mut [f32]) {
@@ -44,7 +43,7 @@ impl IsaF32 for Portable {
         layer: &LayerF32<'_, E>,
         out: &mut [f32],
     ) {
-        f32_dense::dense(self, x, rows, k, n, layer, out);
+        E::dense(x, rows, k, n, layer, out);
     }
 
     fn matmul_f32(self, a: &[f32], b: &[f32], m: usize, k: usize, n: usize, out: &mut [f32]) {
