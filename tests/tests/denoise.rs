@@ -5,10 +5,12 @@ use selvedge::denoise::blind::{Plane, Wavelet, noise_level};
 use selvedge::denoise::{Border, Family, Layout, Prediction, ScoreModel, Shape, Tiled, Tiling, Tweedie, metrics};
 use selvedge::{AlignedBuf, Artifact, ErrorKind, Session, SessionScore};
 use selvedge_compiler::calibrate::Sample;
-use selvedge_compiler::data::ArrayData;
+use selvedge_compiler::data::{Array, ArrayData};
+use selvedge_compiler::import::ImportOptions;
 use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
 use selvedge_compiler::{CompileOptions, Compiled, compile_calibrated, compile_loaded, load};
 use selvedge_tests::{data_dir, npz};
+use selvedge_zoo::denoiser;
 use selvedge_zoo::digits::{self, noise};
 
 fn options(weights: WeightFormat) -> CompileOptions {
@@ -122,6 +124,38 @@ fn a_session_as_a_tile_of_a_larger_picture_gives_its_own_results_in_the_cores() 
             }
         }
     });
+}
+
+#[test]
+fn the_picture_denoiser_loses_little_in_int8() {
+    let side = 64;
+    let shapes = vec![("noisy".to_string(), vec![1, 1, side, side])];
+    let import = ImportOptions { shapes, ..ImportOptions::default() };
+    let with = |weights| CompileOptions { import: import.clone(), ..options(weights) };
+    let loaded = || load(denoiser::ONNX, &import).expect("imports");
+    let array = |shape: [usize; 4], data| Array { shape: shape.to_vec(), data: ArrayData::F32(data) };
+    let samples = denoiser::calibration(side)
+        .map(|(noisy, level)| Sample { tensors: vec![array([1, 1, side, side], noisy), array([1; 4], vec![level])] });
+    let float = compile_loaded(loaded(), &with(WeightFormat::F32)).expect("compiles");
+    let int8 = compile_calibrated(loaded(), samples, &with(WeightFormat::W8)).expect("compiles");
+    let clean = denoiser::sample_picture(side, side);
+    for sigma in [15.0 / 255.0, 25.0 / 255.0, 50.0 / 255.0] {
+        let noisy = denoiser::with_noise(&clean, sigma);
+        let tweedie = Tweedie::new(Family::Gaussian { sigma: sigma.into() }).expect("a law");
+        let [before, float, int8] = [None, Some(&float), Some(&int8)].map(|compiled| {
+            let mut out = noisy.clone();
+            if let Some(compiled) = compiled {
+                with_session(compiled, |session| {
+                    // The level is a second input; in int8 one code of a grid.
+                    let model = SessionScore::new(session, Prediction::Residual).and_then(|model| model.with_level(1));
+                    tweedie.denoise(&mut model.expect("as large"), sigma, &noisy, &mut out, &mut []).expect("runs");
+                });
+            }
+            metrics::psnr(&clean, &out, 1.0).expect("fits")
+        });
+        println!("noise of {:.0}/255: {before:.2} dB, f32 {float:.2}, int8 {int8:.2}", sigma * 255.0);
+        assert!(float > before + 3.0 && int8 > float - 0.15, "{sigma}: {before} {float} {int8}");
+    }
 }
 
 #[test]

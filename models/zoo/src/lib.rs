@@ -13,5 +13,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod denoiser;
 pub mod digits;
 pub mod pictures;

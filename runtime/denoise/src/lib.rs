@@ -6,6 +6,7 @@
 //! are not finite are refused with their place.
 //!
 //! - [`Tweedie`]: one network run denoises Gaussian, Poisson or Gamma noise. [`blind`]: the noise level, if nobody knows it.
+//! - [`Stabilizer`]: Poisson and Gamma noise made Gaussian, for networks that know no other.
 //! - [`Tiling`], [`Tiled`]: images of any size by a network of one size, the same bytes for every tile size.
 //! - [`Schedule`], [`sampler`]: ancestral, DDIM, PLMS, shallow starts, consistency and latent consistency, guidance.
 //! - [`transport`]: restored images with the statistics of natural ones, folded into one convolution.
@@ -48,6 +49,7 @@ mod prediction;
 mod real;
 pub mod sampler;
 mod schedule;
+mod stabilize;
 pub mod state;
 pub mod stft;
 mod tile;
@@ -62,6 +64,7 @@ pub use model::{Convert, FromFn, ScoreModel};
 pub use prediction::{AddedNoise, Level, Marginal, Prediction, Split};
 pub use real::Real;
 pub use schedule::{Betas, Posterior, Schedule, karras};
+pub use stabilize::{Stabilizer, blind_shape, blind_zeta};
 pub use tile::{Border, Layout, Shape, Tile, Tiled, Tiling};
 pub use tweedie::{Family, Guards, PoissonRule, Tweedie, posterior_variance};
 pub use wiener::GaussianScore;

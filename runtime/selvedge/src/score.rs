@@ -46,16 +46,19 @@ impl<'s, 'a> SessionScore<'s, 'a> {
         Ok(SessionScore { session, kind, level: None })
     }
 
-    /// Input `index`, of any size (one element, or a map), is filled with the level before every run.
+    /// Input `index` is filled with the level before every run: f32 of any size (one element, or a map), or one quantized
+    /// element.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSuchIo`] for an input that does not exist, or the signal itself; [`ErrorKind::WrongType`] for one
-    /// that is not f32.
+    /// [`ErrorKind::NoSuchIo`] for an input that does not exist, or the signal itself; [`ErrorKind::WrongType`] for
+    /// another one.
     pub fn with_level(self, index: usize) -> Result<Self, Error> {
         if index == 0 {
             return Err(ErrorKind::NoSuchIo.into());
         }
-        if self.session.input(index)?.dtype() != DType::F32 {
+        let input = self.session.input(index)?;
+        let one = input.elements() == 1 && matches!(input.dtype(), DType::I8 | DType::U8);
+        if input.dtype() != DType::F32 && !one {
             return Err(ErrorKind::WrongType.into());
         }
         Ok(SessionScore { level: Some(index), ..self })
@@ -76,8 +79,14 @@ impl ScoreModel<f32> for SessionScore<'_, '_> {
             _ => input.quantize_from_f32(x)?,
         }
         if let Some(index) = self.level {
-            let bytes = self.session.input(index)?.into_bytes();
-            bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|to| *to = level.to_le_bytes());
+            let input = self.session.input(index)?;
+            match input.dtype() {
+                DType::F32 => {
+                    let numbers = input.into_bytes().as_chunks_mut::<4>().0;
+                    numbers.iter_mut().for_each(|to| *to = level.to_le_bytes());
+                }
+                _ => input.quantize_from_f32(&[level])?,
+            }
         }
         self.session.run()?;
         self.session.output(0)?.dequantize_into(out)

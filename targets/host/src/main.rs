@@ -41,6 +41,8 @@ enum Command {
     Compare(commands::compare::Args),
     /// Time an artifact
     Bench(commands::bench::Args),
+    /// Take noise out of a picture
+    Denoise(commands::denoise::Args),
     /// Certify predictions: a radius within which the smoothed classifier cannot change
     Certify(Box<commands::certify::Args>),
     /// Check a record of `certify`, making every draw again
@@ -58,6 +60,7 @@ fn main() -> std::process::ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Denoise(args) => commands::denoise::run(&args),
         Command::Certify(args) => commands::certify::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Demo(args) => commands::demo::run(&args),

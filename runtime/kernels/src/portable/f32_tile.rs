@@ -66,10 +66,10 @@ fn one_panel<E: Element, const M: usize>(x: &[&[f32]; M], w: Panels<'_, E>, k: u
         let rows = x.map(|row| &row[start..start + len]);
         let mut block = [[0.0f32; NR]; M];
         for i in 0..len {
-            let columns = lanes(w.data, (start + i) * w.k_stride).map(E::widen);
+            let columns = lanes(w.data, (start + i) * w.k_stride);
             for (sums, row) in block.iter_mut().zip(&rows) {
                 for (sum, c) in sums.iter_mut().zip(columns) {
-                    *sum += row[i] * c;
+                    *sum += row[i] * c.widen();
                 }
             }
         }

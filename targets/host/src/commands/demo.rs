@@ -1,7 +1,7 @@
 //! `selvedge demo`: the whole story on the digit classifier of the zoo.
 
 use crate::commands::compile::compile_with_progress;
-use crate::commands::demo_certificate;
+use crate::commands::{demo_certificate, denoise};
 use crate::error::Failure;
 use crate::progress;
 use crate::table::{render, thousands};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also write digits_f32.slvg and digits_int8.slvg here
+    /// Write digits_f32.slvg and digits_int8.slvg here, and the picture that is else written to the folder for temporary files
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -79,10 +79,29 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         out.write_all(digits::ascii(&test.image(index)).as_bytes())?;
     }
     demo_certificate::run(&mut out)?;
+    picture(&mut out, args)?;
     writeln!(
         out,
         "\ndone in {:.1} s; next: selvedge compile YOUR.onnx -o YOUR.slvg --calibration INPUTS.npz",
         began.elapsed().as_secs_f64()
+    )?;
+    Ok(())
+}
+
+/// A picture with noise, denoised, as a file.
+fn picture(out: &mut impl Write, args: &Args) -> Result<(), Failure> {
+    let level = 25.0 / 255.0;
+    let shown = denoise::show(level)?;
+    let path = args.keep.clone().unwrap_or_else(std::env::temp_dir).join("selvedge_denoised.png");
+    shown.all.write(&path)?;
+    writeln!(
+        out,
+        "\npictures with noise of 25/255, estimated as {:.1}/255, denoised: PSNR {:.1} dB before, {:.1} dB after\n\
+         noisy, denoised and clean side by side: {}",
+        shown.estimated * 255.0,
+        shown.before,
+        shown.after,
+        path.display()
     )?;
     Ok(())
 }

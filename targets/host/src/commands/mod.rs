@@ -6,6 +6,7 @@ pub mod compare;
 pub mod compile;
 pub mod demo;
 mod demo_certificate;
+pub mod denoise;
 pub mod factorize;
 pub mod inspect;
 pub mod low_bit;
