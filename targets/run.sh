@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|certify|errors|kernels|layers|log|infer|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|certify|errors|kernels|layers|log|infer|paris|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
@@ -11,11 +11,12 @@
 #   kernels every int8 kernel of the core's instruction set against its reference (Cortex-M)
 #   layers  instructions of single layers with weights of 8 bits and of fewer
 #   log     a stepped run, logged with defmt and decoded here (Cortex-M)
+#   paris   estimates of the particle smoother: the bits are those of this machine
 #   infer   the class of the first input
 #   regions a model from a fast and a slow memory, with split and with staged weights (an386, an547)
 #   panic_free  links, for each int8 model, a program in which no panic is reachable
 # Without --bin: digest and count's totals on every board, kernels and regions on the M4 and the M55,
-# certify on m0, the M4 and riscv, panic_free on m0, an386, an547 and riscv, the others on the M4.
+# certify on m0, the M4 and riscv, paris on the M4, panic_free on m0, an386, an547 and riscv, the others on the M4.
 # Board m0 is the Cortex-M0 build on the machine of an385: QEMU's own M0 has 16 KiB of RAM. Board
 # host is this machine, board aarch64 its emulated CPUs with NEON only, with sdot, with smmla: digests
 # on each of their instruction sets. The digests of all boards are counted again at the end.
@@ -217,6 +218,19 @@ certificates() {
   echo "$said"
 }
 
+# The estimates of the particle smoother here and there are the same bits.
+particles() {
+  local said here_said
+  cargo build --locked -q --release -p selvedge-firmware --features std,denoise --bin paris_here
+  here_said=$("$base/release/paris_here" | grep '^paris ')
+  said=$(emulate "$(build paris digits)")
+  if [ "$(grep '^paris ' <<<"$said")" != "$here_said" ]; then
+    printf '%s: other estimates than here:\n%s\nhere:\n%s\n' "$board" "$said" "$here_said" >&2
+    exit 1
+  fi
+  sed -n '/^paris mean/,$p' <<<"$said"
+}
+
 # Runs a program with the models chosen: in one image, where flash is scarce in one each.
 emulated() {
   local names name image
@@ -240,6 +254,7 @@ part() {
     clock) wrong_clock ;;
     log) log ;;
     certify) certificates ;;
+    paris) particles ;;
     errors) emulate "$(build errors digits)" ;;
     layers) emulate "$(build layers digits)" ;;
     kernels) emulate "$(build kernels digits)" ;;
@@ -258,7 +273,7 @@ for board in "${boards[@]}"; do
   if ((${#bins[@]})); then
     for bin in "${bins[@]}"; do part "$bin"; done
   elif [ "$board" = an386 ]; then
-    for bin in digest table clock errors certify kernels log regions panic_free; do part "$bin"; done
+    for bin in digest table clock errors certify paris kernels log regions panic_free; do part "$bin"; done
   elif [ "$board" = an547 ]; then
     for bin in digest totals kernels regions panic_free; do part "$bin"; done
   elif [ "$board" = m0 ] || [ "$board" = riscv ]; then

@@ -15,6 +15,8 @@ mod fnv;
 pub mod host;
 pub mod kernels;
 pub mod layers;
+#[cfg(feature = "denoise")]
+pub mod paris;
 pub mod regions;
 #[cfg(feature = "semihosting")]
 pub mod stack;
