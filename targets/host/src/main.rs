@@ -41,7 +41,7 @@ enum Command {
     Compare(commands::compare::Args),
     /// Time an artifact
     Bench(commands::bench::Args),
-    /// Take noise out of a picture
+    /// Take noise out of a picture or of speech
     Denoise(commands::denoise::Args),
     /// Certify predictions: a radius within which the smoothed classifier cannot change
     Certify(Box<commands::certify::Args>),

@@ -111,7 +111,7 @@ fn what_is_no_picture_is_refused_by_name() {
         ("nan.npy -o o.png", &["nan.npy", "row 2, column 3", "NaN"][..]),
         ("missing.png -o o.png", &["missing.png"]),
         ("cut.png -o o.png", &["cut.png"]),
-        ("text.txt -o o.png", &["text.txt", ".png or .npy"]),
+        ("text.txt -o o.png", &["text.txt", ".png or .npy", ".wav"]),
         (". -o o.png", &["folder"]),
         ("line.npy -o o.png", &["[256]", "[H, W]"]),
         ("codes.npy -o o.png", &["200", "0..1"]),

@@ -1,7 +1,9 @@
-//! `selvedge denoise`: noise out of pictures.
+//! `selvedge denoise`: noise out of pictures and speech.
 
 mod network;
 mod picture;
+mod sound;
+mod wav;
 
 use crate::error::Failure;
 use crate::progress;
@@ -19,19 +21,24 @@ const LEAST: f64 = 0.1 / 255.0;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Noisy picture: .png (gray or RGB, 8 or 16 bits) or .npy (`[H, W]` or `[H, W, C]`; u8, or f32 in 0..1)
+    /// Noisy picture: .png (gray or RGB, 8 or 16 bits) or .npy (`[H, W]` or `[H, W, C]`; u8, or f32 in 0..1); or speech: .wav
+    /// of 16 000 samples a second
     input: PathBuf,
-    /// Where the result goes: .png (as many bits as the input) or .npy (f32 in 0..1)
+    /// Where the result goes: .png (as many bits as the input) or .npy (f32 in 0..1); .wav
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Artifact of a denoiser of one channel and one tile size `[1, 1, H, W]`, that takes the standard deviation of the
-    /// noise as a second input or not at all; without it the zoo's denoiser, in f32
+    /// noise as a second input or not at all; without it the zoo's denoiser, in f32. For speech GTCRN's streaming model or
+    /// DTLN's first, compiled with --state for each cache
     #[arg(long, value_name = "FILE.slvg")]
     model: Option<PathBuf>,
-    /// What that artifact predicts
+    /// For speech: DTLN's second model
+    #[arg(long, value_name = "FILE.slvg", requires = "model")]
+    second: Option<PathBuf>,
+    /// What the model of a picture predicts
     #[arg(long, default_value = "residual", value_parser = ["residual", "noise", "clean"], requires = "model")]
     predicts: String,
-    /// Pixels around a pixel that that artifact's result depends on
+    /// Pixels around a pixel that its result depends on
     #[arg(long, value_name = "N", default_value_t = 16, requires = "model")]
     halo: usize,
     /// Law of the noise
@@ -41,7 +48,7 @@ pub struct Args {
     /// a part of the range, as in 0.01; gamma, the shape, as in 100; estimated from the picture where it is not given
     #[arg(long, value_name = "NUMBER")]
     level: Option<f64>,
-    /// The picture without noise: PSNR before and after is printed
+    /// What it is without noise: PSNR of pictures, SI-SNR of speech before and after are printed
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     /// Also write input, result and reference side by side
@@ -50,6 +57,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.input.extension().is_some_and(|e| e.eq_ignore_ascii_case("wav")) {
+        return sound::run(args);
+    }
     let name = args.input.display().to_string();
     let noisy = Picture::read(&args.input)?;
     let reference = args.reference.as_deref().map(Picture::read).transpose()?;

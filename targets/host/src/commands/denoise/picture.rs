@@ -33,7 +33,7 @@ impl Picture {
         let picture = match extension(path).as_str() {
             "png" => read_png(path),
             "npy" => read_npy(&name),
-            _ => Err(Failure::bad("unknown kind of picture; give .png or .npy")),
+            _ => Err(Failure::bad("unknown kind of input; give a picture (.png or .npy) or speech (.wav)")),
         };
         let picture = picture.map_err(|e| e.prefixed(&name))?;
         for (channel, plane) in picture.planes.iter().enumerate() {
