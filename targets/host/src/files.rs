@@ -75,9 +75,9 @@ fn read_png(path: &str) -> Result<Array, Failure> {
     Ok(Array { shape: vec![1, info.height as usize, info.width as usize, kept], data: ArrayData::U8(data) })
 }
 
-/// Sound as f32 in −1..1, `[1, samples]` (one channel) or `[1, samples, channels]`.
-fn read_wav(path: &str) -> Result<Array, Failure> {
-    let bad = |e: &dyn std::fmt::Display| Failure::bad(format!("{path}: {e}"));
+/// Samples of a recording in −1..1, channel beside channel.
+pub fn wav_samples(path: &Path) -> Result<(hound::WavSpec, Vec<f32>), Failure> {
+    let bad = |e: &dyn std::fmt::Display| Failure::bad(format!("{}: {e}", path.display()));
     let mut reader = hound::WavReader::open(path).map_err(|e| bad(&e))?;
     let spec = reader.spec();
     let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
@@ -87,7 +87,12 @@ fn read_wav(path: &str) -> Result<Array, Failure> {
             reader.samples::<i32>().map(|s| s.map(|s| s as f32 / full)).collect()
         }
     };
-    let samples = samples.map_err(|e| bad(&e))?;
+    Ok((spec, samples.map_err(|e| bad(&e))?))
+}
+
+/// Sound as f32 in −1..1, `[1, samples]` (one channel) or `[1, samples, channels]`.
+fn read_wav(path: &str) -> Result<Array, Failure> {
+    let (spec, samples) = wav_samples(Path::new(path))?;
     let channels = spec.channels as usize;
     let mut shape = vec![1, samples.len() / channels.max(1)];
     if channels > 1 {

@@ -1,6 +1,7 @@
 //! Recordings as channels of f32 in −1..1, from and to .wav files.
 
 use crate::error::Failure;
+use crate::files::wav_samples;
 use std::path::Path;
 
 pub struct Recording {
@@ -13,22 +14,13 @@ impl Recording {
     pub fn read(path: &Path, rate: u32) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let bad = |e: &dyn std::fmt::Display| Failure::bad(format!("{name}: {e}"));
-        let mut reader = hound::WavReader::open(path).map_err(|e| bad(&e))?;
-        let spec = reader.spec();
+        let (spec, samples) = wav_samples(path)?;
         if spec.sample_rate != rate {
             return Err(bad(&format!(
                 "it has {} samples a second, the model takes {rate}; convert it with `sox IN.wav -r {rate} OUT.wav`",
                 spec.sample_rate
             )));
         }
-        let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
-            hound::SampleFormat::Float => reader.samples::<f32>().collect(),
-            hound::SampleFormat::Int => {
-                let full = (1i64 << (spec.bits_per_sample - 1)) as f32;
-                reader.samples::<i32>().map(|s| s.map(|s| s as f32 / full)).collect()
-            }
-        };
-        let samples = samples.map_err(|e| bad(&e))?;
         let count = usize::from(spec.channels.max(1));
         if samples.len() < count {
             return Err(bad(&"it has no samples"));
