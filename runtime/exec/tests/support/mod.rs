@@ -5,6 +5,7 @@ pub mod layers;
 pub mod zoo;
 pub mod zoo_indexed;
 pub mod zoo_low;
+pub mod zoo_narrow;
 
 use std::ops::{Deref, DerefMut};
 
