@@ -129,13 +129,11 @@ fn family(args: &Args, plane: &[f32], size: (usize, usize)) -> Result<Family, Fa
         (_, Some(level)) => Family::Gaussian { sigma: level / 255.0 },
         (_, None) => Family::Gaussian { sigma: blind(sigma(plane))? },
     };
-    match Stabilizer::new(family) {
-        Ok(noise) if noise.sigma() > LEAST => Ok(family),
-        Ok(_) | Err(_) if args.level.is_none() => {
-            Err(Failure::bad("no noise is found in it; give --level to denoise anyway"))
-        }
-        Ok(_) => Ok(family),
-        Err(e) => Err(Failure::bad(format!("--level {}: {e}", args.level.unwrap_or(f64::NAN)))),
+    let noise = Stabilizer::new(family);
+    match args.level {
+        Some(level) => noise.map(|_| family).map_err(|e| Failure::bad(format!("--level {level}: {e}"))),
+        None if noise.is_ok_and(|noise| noise.sigma() > LEAST) => Ok(family),
+        None => Err(Failure::bad("no noise is found in it; give --level to denoise anyway")),
     }
 }
 
