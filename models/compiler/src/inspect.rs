@@ -242,10 +242,10 @@ fn macs(artifact: &Artifact<'_>, step: &Step<'_>, op: OpCode) -> Result<u64, Err
 fn layer_bytes(step: &Step<'_>, op: OpCode, format: Format) -> usize {
     use OpCode::{Conv2d, ConvTranspose2d, Dense, DenseLowRank, DepthwiseConv2d, Gather};
     let bytes = match (op, format) {
-        (Conv2d | DepthwiseConv2d, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2) => {
+        (Conv2d | DepthwiseConv2d, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2 | Format::I16W8) => {
             step.params::<ConvI8>().map(|p| p.arrays.weights_bytes)
         }
-        (Dense | DenseLowRank, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2) => {
+        (Dense | DenseLowRank, Format::W8 | Format::W4 | Format::W3 | Format::W2 | Format::T2 | Format::I16W8) => {
             step.params::<DenseI8>().map(|p| p.arrays.weights_bytes)
         }
         (Gather, Format::W8) => step.params::<GatherW8>().map(|p| p.rows.saturating_mul(p.row.saturating_add(4))),

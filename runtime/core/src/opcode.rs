@@ -121,6 +121,8 @@ codes! {
         I8 = 2,
         /// Plain integers or booleans of the tensors' own type.
         Int = 3,
+        /// int16 activations, no weights.
+        I16 = 4,
         /// int8 activations, int8 weights.
         W8 = 16,
         /// int8 activations, 4-bit weights.
@@ -135,5 +137,7 @@ codes! {
         F16 = 21,
         /// f32 activations, int8 weights.
         F32W8 = 22,
+        /// int16 activations, int8 weights.
+        I16W8 = 23,
     }
 }

@@ -67,7 +67,7 @@ params! {
         shift: i32,
     }
 
-    /// Conv2d, DepthwiseConv2d with int8 activations. Followed by [`LowBit`] in formats below 8 bits, by [`ResidualAdd`] with `FUSED_ADD`.
+    /// Conv2d, DepthwiseConv2d with int8 activations, or int16 ones: all zero points are 0 then, and biases i64. Followed by [`LowBit`] in formats below 8 bits, by [`ResidualAdd`] with `FUSED_ADD`.
     struct ConvI8 {
         window: Window,
         groups: u32,
@@ -82,8 +82,6 @@ params! {
         hi_f32: f32,
     }
 
-    /// Dense with int8 activations: rows `[…, K]` times `[N, K]`. Followed by [`LowBit`] in formats below 8 bits,
-    /// by [`ResidualAdd`] with `FUSED_ADD` (Dense), by [`Branches`] (DenseLowRank).
     /// ConvPair: two convolutions with int8 outputs. Followed by [`ResidualAdd`] with `FUSED_ADD`.
     struct ConvPair {
         first: ConvI8,
@@ -96,7 +94,8 @@ params! {
         wide: u32,
     }
 
-    /// Dense with int8 activations: rows `[…, K]` times `[N, K]`.
+    /// Dense with int8 activations, or int16 ones (zero points 0, biases i64): rows `[…, K]` times `[N, K]`. Followed by
+    /// [`LowBit`] in formats below 8 bits, by [`ResidualAdd`] with `FUSED_ADD` (Dense), by [`Branches`] (DenseLowRank).
     struct DenseI8 {
         arrays: LayerArrays,
         output_zero_point: i32,
@@ -172,6 +171,15 @@ params! {
         hi: i32,
     }
 
+    /// Add of int16 values around 0: see `arith::add_i16`.
+    struct AddI16 {
+        m1: i32,
+        m2: i32,
+        s: u32,
+        lo: i32,
+        hi: i32,
+    }
+
     /// Integer Mul.
     struct MulI8 {
         zero_point: [i32; 2],
@@ -208,6 +216,7 @@ params! {
         s: u32,
     }
 
+    /// Quantize, Dequantize; the zero point is 0 in format `I16`.
     struct Quantize {
         scale: f32,
         zero_point: i32,

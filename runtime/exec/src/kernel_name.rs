@@ -11,7 +11,7 @@ pub fn kernel_name(op: OpCode, format: Format, isa: IsaKind) -> &'static str {
 }
 
 fn family(op: OpCode, format: Format) -> Option<Family> {
-    use Format::{F16, F32, F32W8, I8, T2, W2, W3, W4, W8};
+    use Format::{F16, F32, F32W8, I8, I16, I16W8, T2, W2, W3, W4, W8};
     Some(match (op, format) {
         (OpCode::Conv2d | OpCode::ConvPair, W8) => Family::Conv2dW8,
         (OpCode::DepthwiseConv2d, W8) => Family::DepthwiseW8,
@@ -35,6 +35,12 @@ fn family(op: OpCode, format: Format) -> Option<Family> {
         (OpCode::Concat, I8) => Family::RescaleI8,
         (OpCode::Table, I8) => Family::TableI8,
         (OpCode::Softmax, I8) => Family::SoftmaxI8,
+        (OpCode::Conv2d, I16W8) => Family::Conv2dI16W8,
+        (OpCode::DepthwiseConv2d, I16W8) => Family::DepthwiseI16W8,
+        (OpCode::Dense, I16W8) => Family::DenseI16W8,
+        (OpCode::Add, I16) => Family::AddI16,
+        (OpCode::Quantize, I16) => Family::QuantizeI16,
+        (OpCode::Dequantize, I16) => Family::DequantizeI16,
         (OpCode::Quantize, _) => Family::QuantizeI8,
         (OpCode::Dequantize, _) => Family::DequantizeI8,
         (OpCode::DynamicQuantize, _) => Family::DynamicQuantizeI8,

@@ -177,6 +177,26 @@ pub struct AddI8 {
     pub hi: i8,
 }
 
+/// Epilogue of a layer with int16 activations: `arith::requantize` around 0. Arrays have one entry a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct RequantI16<'a> {
+    pub bias: &'a [i64],
+    pub multiplier: &'a [i32],
+    pub shift: &'a [i8],
+    pub lo: i16,
+    pub hi: i16,
+}
+
+/// Addition of int16 values: `arith::add_i16` with these constants.
+#[derive(Clone, Copy, Debug)]
+pub struct AddI16 {
+    pub m1: i32,
+    pub m2: i32,
+    pub s: u32,
+    pub lo: i16,
+    pub hi: i16,
+}
+
 /// Integer product: `arith::mul` with these constants.
 #[derive(Clone, Copy, Debug)]
 pub struct MulI8 {

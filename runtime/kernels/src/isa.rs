@@ -10,11 +10,11 @@ use crate::{pack, pack_low, portable};
 ///
 /// Layers: `x` NHWC (rows `[rows, k]` for dense), weights packed as [`crate::pack`] says,
 /// output NHWC. Scratch lengths come from [`crate::pack`], equal for every instruction set.
-pub trait Isa: IsaI8 + IsaF32 {
+pub trait Isa: IsaI8 + IsaI16 + IsaF32 {
     fn name(self) -> &'static str;
 }
 
-impl<I: IsaI8 + IsaF32> Isa for I {
+impl<I: IsaI8 + IsaI16 + IsaF32> Isa for I {
     fn name(self) -> &'static str {
         I::KIND.name()
     }
@@ -87,6 +87,37 @@ pub trait IsaI8: Copy + 'static {
     /// Scratch: [`w8_bytes`](crate::pack::w8_bytes) of `n` and `k`, and `n` f32.
     fn matmul_i8(self, a: RowsI8<'_>, b: RowsI8<'_>, k: usize, out: &mut [f32], scratch: &mut [i8], zeros: &mut [f32]) {
         crate::portable::matmul_i8::matmul(self, a, b, k, out, scratch, zeros);
+    }
+}
+
+/// The kernels of an instruction set for int16 activations, which lie around 0: cells outside of the input are 0.
+/// Weights are packed as for int8 activations, and scratch is as long; it is aligned to 4 bytes.
+#[rustfmt::skip]
+pub trait IsaI16: Copy + 'static {
+    fn conv2d_i16(self, x: &[i16], w: &[i8], shape: &ConvShape, q: &RequantI16<'_>, out: &mut [i16], scratch: &mut [u8]) {
+        portable::layers_i16::conv2d(x, w, shape, q, out, scratch);
+    }
+    /// `out_c == in_c == groups`.
+    fn depthwise_i16(self, x: &[i16], w: &[i8], shape: &ConvShape, q: &RequantI16<'_>, out: &mut [i16]) {
+        portable::layers_i16::depthwise(x, w, shape, q, out);
+    }
+    /// Rows of `k` to rows of `n`.
+    fn dense_i16(self, x: &[i16], w: &[i8], k: usize, n: usize, q: &RequantI16<'_>, out: &mut [i16]) {
+        portable::layers_i16::dense(x, w, k, n, q, out);
+    }
+    fn add_i16(self, a: &[i16], b: &[i16], args: &AddI16, out: &mut [i16]) {
+        portable::layers_i16::add(a, b, args, out);
+    }
+    /// `b` lies in `out`.
+    fn add_in_place_i16(self, a: &[i16], args: &AddI16, out: &mut [i16]) {
+        portable::layers_i16::add_in_place(a, args, out);
+    }
+    /// `false` where a value is NaN (the output is then unspecified).
+    fn quantize_i16(self, x: &[f32], scale: f32, out: &mut [i16]) -> bool {
+        portable::layers_i16::quantize(x, scale, out)
+    }
+    fn dequantize_i16(self, x: &[i16], scale: f32, out: &mut [f32]) {
+        portable::layers_i16::dequantize(x, scale, out);
     }
 }
 

@@ -56,7 +56,7 @@ pub use dsp::Dsp;
 pub use element::{Element, Stored};
 #[cfg(selvedge_helium)]
 pub use helium::Helium;
-pub use isa::{Isa, IsaF32, IsaI8};
+pub use isa::{Isa, IsaF32, IsaI8, IsaI16};
 pub use native::{NATIVE, Native};
 #[cfg(selvedge_neon)]
 pub use neon::{Neon, NeonDotprod, NeonI8mm};

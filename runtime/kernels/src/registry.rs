@@ -13,7 +13,8 @@ pub struct KernelInfo {
     pub tile: (u8, u8),
 }
 
-/// What a kernel computes: a method of [`IsaI8`](crate::IsaI8) or [`IsaF32`](crate::IsaF32).
+/// What a kernel computes: a method of [`IsaI8`](crate::IsaI8), [`IsaI16`](crate::IsaI16) or
+/// [`IsaF32`](crate::IsaF32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Conv2dW8,
@@ -60,6 +61,12 @@ pub enum Family {
     ReduceF32,
     LayerNormF32,
     MatmulI8,
+    Conv2dI16W8,
+    DepthwiseI16W8,
+    DenseI16W8,
+    AddI16,
+    QuantizeI16,
+    DequantizeI16,
 }
 
 macro_rules! kernels {
@@ -134,6 +141,12 @@ kernels! {
         softmax_f32__reference { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__reference { family: ReduceF32, tile: (1, 1) }
         layer_norm_f32__reference { family: LayerNormF32, tile: (1, 1) }
+        conv2d_i16_w8__reference { family: Conv2dI16W8, tile: (1, 1) }
+        depthwise_i16_w8__reference { family: DepthwiseI16W8, tile: (1, 1) }
+        dense_i16_w8__reference { family: DenseI16W8, tile: (1, 1) }
+        add_i16__reference { family: AddI16, tile: (1, 1) }
+        quantize_i16__reference { family: QuantizeI16, tile: (1, 1) }
+        dequantize_i16__reference { family: DequantizeI16, tile: (1, 1) }
     }
     Portable, cfg(all()) {
         conv2d_w8__portable_4x8 { family: Conv2dW8, tile: (4, 8) }
@@ -180,6 +193,12 @@ kernels! {
         softmax_f32__portable { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__portable_1x8 { family: ReduceF32, tile: (1, 8) }
         layer_norm_f32__portable_1x8 { family: LayerNormF32, tile: (1, 8) }
+        conv2d_i16_w8__portable_4x8 { family: Conv2dI16W8, tile: (4, 8) }
+        depthwise_i16_w8__portable_1x8 { family: DepthwiseI16W8, tile: (1, 8) }
+        dense_i16_w8__portable_4x8 { family: DenseI16W8, tile: (4, 8) }
+        add_i16__portable { family: AddI16, tile: (1, 1) }
+        quantize_i16__portable { family: QuantizeI16, tile: (1, 1) }
+        dequantize_i16__portable { family: DequantizeI16, tile: (1, 1) }
     }
     Avx2, cfg(target_arch = "x86_64") {
         conv2d_w8__avx2_4x8 { family: Conv2dW8, tile: (4, 8) }
@@ -226,6 +245,12 @@ kernels! {
         softmax_f32__avx2 { family: SoftmaxF32, tile: (1, 1) }
         reduce_f32__avx2_1x8 { family: ReduceF32, tile: (1, 8) }
         layer_norm_f32__avx2_1x8 { family: LayerNormF32, tile: (1, 8) }
+        conv2d_i16_w8__avx2_4x8 { family: Conv2dI16W8, tile: (4, 8) }
+        depthwise_i16_w8__avx2_1x8 { family: DepthwiseI16W8, tile: (1, 8) }
+        dense_i16_w8__avx2_4x8 { family: DenseI16W8, tile: (4, 8) }
+        add_i16__avx2 { family: AddI16, tile: (1, 1) }
+        quantize_i16__avx2 { family: QuantizeI16, tile: (1, 1) }
+        dequantize_i16__avx2 { family: DequantizeI16, tile: (1, 1) }
     }
     Dsp, cfg(selvedge_dsp) {
         conv2d_w8__dsp_4x8 { family: Conv2dW8, tile: (4, 8) }

@@ -114,6 +114,13 @@ pub struct ActQuant {
     pub unsigned: bool,
 }
 
+impl ActQuant {
+    /// Whether the device computes on the grid in int16: 16 bits around 0.
+    pub fn is_wide(&self) -> bool {
+        self.bits == 16 && self.zero_point == 0
+    }
+}
+
 /// Codes of a quantized constant. `codes.len()` is the product of the shape;
 /// unsigned codes are kept as they are (no shift), so 0..=255 fits `i16`.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,11 +2,12 @@
 
 use super::error::LowerError;
 use super::pool::WeightPool;
-use super::spec::{Grid, Spec, binary_spec, dequantize, quantize, unary_spec};
+use super::spec::{Grid, Spec, binary_spec, dequantize, dequantize_i16, quantize, quantize_i16, unary_spec};
+use super::wide::wide_codes;
 use super::{LowerOptions, TargetSpec};
 use crate::graph::{self, Graph, Node, ValueId};
 use crate::program::{Program, ProgramStep, ProgramTensor, Storage, TensorId};
-use selvedge_core::{DType, Format, OpCode, params};
+use selvedge_core::{DType, Format, OpCode, arith, params};
 use std::collections::HashMap;
 use zerocopy::IntoBytes;
 
@@ -15,7 +16,7 @@ pub(crate) struct Lowering<'g> {
     pub options: LowerOptions,
     pub program: Program,
     pub pool: WeightPool,
-    /// The tensor each value lives in: i8 for quantized activations, else by dtype.
+    /// The tensor each value lives in: i8 or i16 for quantized activations, else by dtype.
     native: Vec<Option<TensorId>>,
     /// Dequantized copies, shared between consumers.
     float: Vec<Option<TensorId>>,
@@ -89,7 +90,11 @@ impl<'g> Lowering<'g> {
         if self.graph.inputs.contains(&id) || self.graph.is_output(id) {
             return device_dtype(value.io_dtype.unwrap_or(value.dtype));
         }
-        if self.grid(id).is_some() { Some(DType::I8) } else { device_dtype(value.dtype) }
+        match self.grid(id) {
+            Some(_) => Some(DType::I8),
+            None if self.wide_scale(id).is_some() => Some(DType::I16),
+            None => device_dtype(value.dtype),
+        }
     }
 
     /// Name of the tensor that holds a value as `dtype`.
@@ -179,6 +184,11 @@ impl<'g> Lowering<'g> {
                     requantized = v.iter().map(|&x| grid.real(grid.quantize(x))).collect();
                     requantized.as_bytes()
                 }
+                (None, None) if value.quant.is_some_and(|q| q.is_wide()) => {
+                    let scale = value.quant.map_or(1.0, |q| q.scale);
+                    requantized = wide_codes(v, scale).map(|q| arith::dequantize_i16(q, scale)).collect();
+                    requantized.as_bytes()
+                }
                 _ => v.as_bytes(),
             },
             graph::Constant::I64(v) => v.as_bytes(),
@@ -209,15 +219,18 @@ impl<'g> Lowering<'g> {
             let reason = format!("has type {:?} where f32 is needed", value.dtype);
             return Err(LowerError::value(&value.name, reason, "insert a Cast to float in the model"));
         }
-        let Some(grid) = self.grid(id).filter(|_| !value.is_constant()) else {
-            return self.native(id);
+        let spec = match (self.grid(id), self.wide_scale(id)) {
+            _ if value.is_constant() => return self.native(id),
+            (Some(grid), _) => dequantize(grid),
+            (None, Some(scale)) => dequantize_i16(scale),
+            (None, None) => return self.native(id),
         };
         if let Some(tensor) = self.float[id.index()] {
             return Ok(tensor);
         }
         let from = self.native(id)?;
         let tensor = self.value_tensor(id, self.name(id, DType::F32), DType::F32, None);
-        self.push(&value.name, dequantize(grid), &[Some(from)], &[tensor]);
+        self.push(&value.name, spec, &[Some(from)], &[tensor]);
         self.float[id.index()] = Some(tensor);
         Ok(tensor)
     }
@@ -298,6 +311,11 @@ impl<'g> Lowering<'g> {
         if let Some(grid) = self.grid(out) {
             let q = self.value_tensor(out, self.name(out, DType::I8), DType::I8, Some(grid));
             self.push(node, quantize(grid), &[Some(tensor)], &[q]);
+            return self.set_native(out, q);
+        }
+        if let Some(scale) = self.wide_scale(out) {
+            let q = self.wide_tensor(out, scale);
+            self.push(node, quantize_i16(scale), &[Some(tensor)], &[q]);
             return self.set_native(out, q);
         }
         let last = self.fake_quant(node, out, tensor, quant);

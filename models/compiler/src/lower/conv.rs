@@ -238,6 +238,9 @@ impl Lowering<'_> {
         form: LayerForm,
     ) -> Result<(), String> {
         let graph = self.graph;
+        if let LayerForm::Wide { x, y } = form {
+            return self.conv_wide(node, io, plan, clamp, (x, y));
+        }
         let weights: IntWeights = int_weights(graph.value(io.w))?;
         let bias = io.bias.map(|id| graph.value(id));
         let packed = Packed::conv(&weights.rows, plan);

@@ -85,6 +85,9 @@ impl Lowering<'_> {
 
     fn dense_int(&mut self, node: &Node, io: LayerIo, clamp: Option<Clamp>, form: LayerForm) -> Result<(), String> {
         let graph = self.graph;
+        if let LayerForm::Wide { x, y } = form {
+            return self.dense_wide(node, io, clamp, (x, y));
+        }
         let mut weights = int_weights(graph.value(io.w))?;
         let branches = &graph.value(io.w).branches;
         weights.add_branches(branches);

@@ -77,6 +77,9 @@ impl Lowering<'_> {
                 }
             }
         }
+        if self.binary_wide(node, kind, clamp)? {
+            return Ok(());
+        }
         let inputs = [Some(self.float(a)?), Some(self.float(b)?)];
         self.produce_float(node, binary_spec(code(kind), clamp), &inputs, y);
         Ok(())

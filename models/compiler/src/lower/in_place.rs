@@ -12,7 +12,7 @@ pub(crate) fn mark_in_place(program: &mut Program) {
         let operands: &[usize] = match (step.op, step.format) {
             _ if step.in_place.is_some() => &[],
             (OpCode::Reshape | OpCode::Table | OpCode::Unary | OpCode::FlipSign, _) => &[0],
-            (OpCode::Add, Format::I8) => &[1, 0],
+            (OpCode::Add, Format::I8 | Format::I16) => &[1, 0],
             _ => &[],
         };
         let found = operands.iter().copied().find(|&operand| {
@@ -26,7 +26,7 @@ pub(crate) fn mark_in_place(program: &mut Program) {
         });
         let step = &mut program.steps[index];
         match (found, step.op) {
-            (Some(0), OpCode::Add) => {
+            (Some(0), OpCode::Add) if step.format == Format::I8 => {
                 // The kernel finds the second summand in the output.
                 if let Ok(mut p) = params::AddI8::read_from_bytes(&step.params) {
                     (p.m1, p.m2) = (p.m2, p.m1);

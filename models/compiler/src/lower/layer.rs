@@ -14,7 +14,7 @@ pub(crate) struct IntWeights {
     pub rows: Rows,
     pub scales: Vec<f32>,
     /// Of each channel: sum and sum of magnitudes of its integers.
-    sums: Vec<(i64, i64)>,
+    pub sums: Vec<(i64, i64)>,
 }
 
 /// The codes of a layer.
@@ -191,6 +191,11 @@ pub(crate) enum LayerForm {
     },
     /// f32 quantized at run time, to f32.
     Dynamic,
+    /// int16 to int16; the scales.
+    Wide {
+        x: f32,
+        y: f32,
+    },
     Float,
 }
 
@@ -204,6 +209,12 @@ impl Lowering<'_> {
             (true, Some(x), Some(y)) => LayerForm::Int { x, y },
             (true, Some(x), None) => LayerForm::StaticToFloat { x },
             (true, None, _) if dynamic == Some(true) => LayerForm::Dynamic,
+            (true, None, None) if low.is_none() && !self.graph.value(x).is_constant() => {
+                match (self.wide_scale(x), self.wide_scale(y)) {
+                    (Some(x), Some(y)) => LayerForm::Wide { x, y },
+                    _ => LayerForm::Float,
+                }
+            }
             _ => LayerForm::Float,
         }
     }

@@ -1,6 +1,6 @@
 //! Lowering: every node of the graph becomes steps of the device.
 //!
-//! A value with an 8-bit grid is stored as int8, any other as its own type. A
+//! A value with an 8-bit grid is stored as int8, one with a 16-bit grid around 0 as int16, any other as its own type. A
 //! step is an integer step when its data inputs and its output have grids;
 //! otherwise it runs in f32 between Dequantize (shared by all readers) and Quantize.
 mod blocks;
@@ -39,6 +39,7 @@ mod stored;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 pub use error::LowerError;
 pub use pairs::{PairRule, fuse_conv_pairs};
@@ -138,16 +139,18 @@ pub fn lower(graph: &Graph, target: &TargetSpec, options: &LowerOptions) -> Resu
 /// What the layers' weights are stored as.
 fn weight_format(program: &Program) -> &'static str {
     let layers = program.steps.iter().filter(|step| step.weights_bytes > 0 && step.macs > 0);
-    let (mut int8, mut float, mut half, mut widened) = (false, false, false, false);
+    let (mut int8, mut float, mut half, mut widened, mut wide) = (false, false, false, false, false);
     for layer in layers {
         int8 |= layer.format == Format::W8;
         float |= layer.format == Format::F32;
         half |= layer.format == Format::F16;
         widened |= layer.format == Format::F32W8;
+        wide |= layer.format == Format::I16W8;
     }
     match (int8, float) {
         _ if half => "f16",
         _ if widened => "w8 (f32 activations)",
+        _ if wide => "w8 (int16 activations)",
         (true, true) => "w8+f32",
         (true, false) => "w8",
         (false, true) => "f32",

@@ -6,7 +6,7 @@ use super::softmax::transpose_spec;
 use super::spec::{Spec, move_spec};
 use crate::graph::{self, Node, ValueId};
 use selvedge_core::shape::MAX_RANK;
-use selvedge_core::{OpCode, params};
+use selvedge_core::{OpCode, arith, params};
 
 impl Lowering<'_> {
     /// Moves `x` with further operands already lowered, keeping its grid.
@@ -33,6 +33,11 @@ impl Lowering<'_> {
         if let Some(grid) = self.grid(x) {
             let input = self.int(x)?;
             self.produce_int(node, spec, &operands(input), y, grid);
+            return Ok(());
+        }
+        if let Some(scale) = self.wide_scale(x) {
+            let input = self.wide(x)?;
+            self.produce_wide(node, spec, &operands(input), y, scale);
             return Ok(());
         }
         let input = self.float(x)?;
@@ -75,7 +80,10 @@ impl Lowering<'_> {
         let mut set = |bytes: &[u8]| params.value[..bytes.len()].copy_from_slice(bytes);
         match (self.graph.value(x).dtype, self.grid(x)) {
             (_, Some(grid)) => set(&grid.quantize(value).to_le_bytes()),
-            (graph::DType::F32, None) => set(&value.to_le_bytes()),
+            (graph::DType::F32, None) => match self.wide_scale(x) {
+                Some(scale) => set(&arith::quantize_i16(value, scale).unwrap_or(0).to_le_bytes()),
+                None => set(&value.to_le_bytes()),
+            },
             (graph::DType::I64, _) => set(&(value as i64).to_le_bytes()),
             (graph::DType::I32, _) => set(&(value as i32).to_le_bytes()),
             (graph::DType::I16, _) => set(&(value as i16).to_le_bytes()),

@@ -89,6 +89,15 @@ pub(crate) fn dequantize(grid: Grid) -> Spec {
         .params(&params::Quantize { scale: grid.scale, zero_point: grid.zp })
 }
 
+/// To the int16 grid around 0 of this scale.
+pub(crate) fn quantize_i16(scale: f32) -> Spec {
+    Spec::new(OpCode::Quantize, Format::I16, "quantize_i16").params(&params::Quantize { scale, zero_point: 0 })
+}
+
+pub(crate) fn dequantize_i16(scale: f32) -> Spec {
+    Spec::new(OpCode::Dequantize, Format::I16, "dequantize_i16").params(&params::Quantize { scale, zero_point: 0 })
+}
+
 pub(crate) fn unary_spec(kind: u32, alpha: f32, beta: f32) -> Spec {
     let (op, name) = if kind >= params::unary::SIN { (OpCode::Trig, "trig_f32") } else { (OpCode::Unary, "unary_f32") };
     Spec::new(op, Format::F32, name).params(&params::Unary { kind, alpha, beta })

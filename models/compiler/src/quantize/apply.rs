@@ -3,10 +3,11 @@
 use super::bias::corrected_bias;
 use super::dynamic_matmul::quantize_matmul;
 use super::error::QuantizeError;
+use super::grid::wide_grid;
 use super::low_bit::{LayerMatrix, formats, roles, round_master};
 use super::plan::{Plan, Run, int8_cell};
 use super::roles::{Role, data_inputs};
-use super::scheme::{LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
+use super::scheme::{ActivationFormat, LowBitFormat, PreparedLayer, QuantScheme, WeightFormat};
 use super::weights::{Quantized, least_scale, quantize_bias, quantize_constant, quantize_weights};
 use crate::calibrate::Ranges;
 use crate::graph::{ActQuant, Constant, Graph, LowBitWeights, MasterWeights, Node, Op, Recurrent, Value, ValueId};
@@ -21,6 +22,7 @@ pub(super) fn apply(
     scheme: &QuantScheme,
 ) -> Result<(), QuantizeError> {
     let formats = formats(graph, scheme);
+    let wide = scheme.activations == ActivationFormat::I16;
     for (index, &format) in formats.iter().enumerate() {
         if plan.runs[index] != Run::Integer {
             continue;
@@ -31,7 +33,7 @@ pub(super) fn apply(
                 let Some(grid) = x else { continue };
                 quantize_layer(graph, index, Some(grid), format, scheme)?;
             }
-            Op::Binary { .. } | Op::Concat { .. } => quantize_operands(graph, index)?,
+            Op::Binary { .. } | Op::Concat { .. } => quantize_operands(graph, index, wide)?,
             Op::Recurrent(_) => quantize_recurrent(graph, index, ranges)?,
             _ => {}
         }
@@ -97,7 +99,9 @@ fn quantize_layer(
     let bias = b.map(|id| finite(node, graph.value(id))).transpose()?;
     let channels = graph.value(w).shape[0];
     let zero = [0.0];
-    let known = x.map(|grid| (bias.as_deref().unwrap_or(&zero), grid.scale));
+    // Biases of int16 layers have 64 bits, of which they may take 11 more.
+    let step = |grid: ActQuant| if grid.bits == 8 { grid.scale } else { grid.scale * 2048.0 };
+    let known = x.map(|grid| (bias.as_deref().unwrap_or(&zero), step(grid)));
     let prepared = scheme.prepared.get(&node.name);
     let matrix = LayerMatrix::of(graph, node);
     let mut scales = Vec::new();
@@ -132,7 +136,8 @@ fn quantize_layer(
             put_constant(graph, index, 1, value);
         }
         _ => {
-            let weights = quantize_weights(&data, channels, known);
+            let mut weights = quantize_weights(&data, channels, known);
+            weights.codes.dynamic = x.is_none();
             scales.clone_from(&weights.codes.scales);
             replace(graph, index, 1, weights, None);
             if let (true, Some(matrix), Some(w)) = (scheme.elastic, matrix, graph.nodes[index].inputs[1]) {
@@ -151,7 +156,7 @@ fn quantize_layer(
     if let Some(bias) = &corrected {
         put_bias(graph, index, bias);
     }
-    if let (Some(bias), Some(grid)) = (corrected.or(bias), x) {
+    if let (Some(bias), Some(grid)) = (corrected.or(bias), x.filter(|grid| grid.bits == 8)) {
         replace(graph, index, 2, quantize_bias(&bias, grid.scale, &scales), None);
     }
     Ok(())
@@ -182,14 +187,21 @@ fn quantize_recurrent(graph: &mut Graph, index: usize, ranges: &Ranges) -> Resul
 }
 
 /// Gives the f32 constants among the operands of a node grids of their own.
-fn quantize_operands(graph: &mut Graph, index: usize) -> Result<(), QuantizeError> {
+fn quantize_operands(graph: &mut Graph, index: usize, wide: bool) -> Result<(), QuantizeError> {
     for slot in 0..graph.nodes[index].inputs.len() {
         let node = &graph.nodes[index];
         let Some(value) = node.inputs[slot].map(|id| graph.value(id)) else { continue };
         if value.f32s().is_none() || value.codes.is_some() || value.quant.is_some() {
             continue;
         }
-        let (quantized, grid) = quantize_constant(&finite(node, value)?);
+        let data = finite(node, value)?;
+        if wide {
+            let most = data.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+            let value = Value { quant: Some(wide_grid(-most, most)), ..value.clone() };
+            put_constant(graph, index, slot, value);
+            continue;
+        }
+        let (quantized, grid) = quantize_constant(&data);
         replace(graph, index, slot, quantized, Some(grid));
     }
     Ok(())

@@ -14,6 +14,10 @@ pub enum QuantizeError {
     NotFinite { node: String, value: String, index: usize },
     #[error("node '{node}': {weights} weights do not go with f32 activations; use int8 or half-precision ones")]
     Combination { node: String, weights: String },
+    #[error("{weights} weights do not go with int16 activations; use int8 ones")]
+    WideActivations { weights: String },
+    #[error("int16 activations have static grids; give calibration samples")]
+    NoRanges,
     #[error("node '{node}': {error}")]
     LowBit { node: String, error: crate::lowbit::LowBitError },
 }

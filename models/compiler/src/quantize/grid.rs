@@ -1,4 +1,4 @@
-//! int8 grids of activations.
+//! int8 and int16 grids of activations.
 
 use crate::graph::{ActQuant, Clamp};
 
@@ -24,6 +24,13 @@ pub fn activation_grid(lo: f32, hi: f32) -> ActQuant {
     ActQuant { scale, zero_point, bits: 8, unsigned: false }
 }
 
+/// The int16 grid around 0 that covers `lo..hi`: codes −32767..=32767. An empty range gets scale 1.
+pub(super) fn wide_grid(lo: f32, hi: f32) -> ActQuant {
+    let scale = lo.abs().max(hi.abs()) / 32_767.0;
+    let scale = if scale < f32::MIN_POSITIVE { 1.0 } else { scale };
+    ActQuant { scale, zero_point: 0, bits: 16, unsigned: false }
+}
+
 /// The symmetric scale of codes −127..=127 for magnitudes up to `abs_max`; 1 where it would vanish.
 pub(super) fn symmetric_scale(abs_max: f32) -> f32 {
     let scale = abs_max / 127.0;
@@ -38,10 +45,11 @@ pub(super) fn clamped((lo, hi): (f32, f32), clamp: Option<Clamp>) -> (f32, f32) 
     }
 }
 
-/// Real values of codes −128 and 127.
+/// Real values of the least and the greatest code.
 pub(crate) fn ends(grid: ActQuant) -> (f32, f32) {
     let real = |q: i32| (q - grid.zero_point) as f32 * grid.scale;
-    (real(-128), real(127))
+    let half = 1 << (grid.bits - 1);
+    (real(-half), real(half - 1))
 }
 
 #[cfg(test)]

@@ -45,9 +45,14 @@ pub fn quantize(
     scheme: &QuantScheme,
 ) -> Result<(Graph, QuantReport), QuantizeError> {
     let mut quantized = graph.clone();
+    let wide = scheme.activations == ActivationFormat::I16;
     let runs = match (scheme.weights, ranges) {
         (WeightFormat::F32, _) => graph.nodes.iter().map(|node| as_it_is(graph, node)).collect(),
         _ if scheme.weight_only() => weight_only::apply_weight_only(&mut quantized, scheme)?,
+        _ if wide && !matches!(scheme.weights, WeightFormat::W8) => {
+            return Err(QuantizeError::WideActivations { weights: scheme.weights.describe() });
+        }
+        (_, None) if wide => return Err(QuantizeError::NoRanges),
         (_, None) => apply::apply_dynamic(&mut quantized, scheme)?,
         (_, Some(ranges)) => {
             let plan = plan::plan(graph, ranges, scheme)?;
@@ -58,13 +63,14 @@ pub fn quantize(
     if !matches!(scheme.weights, WeightFormat::F32 | WeightFormat::F16) {
         tables::quantize_tables(&mut quantized)?;
     }
-    let executions: Vec<Execution> = runs.into_iter().map(Run::into_execution).collect();
+    let executions: Vec<Execution> = runs.into_iter().map(|run| run.into_execution(wide)).collect();
     let mode = match (scheme.weights, ranges) {
         (WeightFormat::F32, _) => "f32".to_string(),
         (weights, _) if scheme.weight_only() => format!("{} weights, f32 activations", weights.describe()),
         (weights, None) => format!("{} weights, activations quantized at run time", weights.describe()),
         (weights, Some(r)) => {
-            format!("{} weights, int8 activations ({}, {} samples)", weights.describe(), r.observer, r.samples)
+            let bits = if wide { 16 } else { 8 };
+            format!("{} weights, int{bits} activations ({}, {} samples)", weights.describe(), r.observer, r.samples)
         }
     };
     let report = QuantReport::new(graph, &quantized, ranges, &executions, mode);
@@ -83,8 +89,9 @@ fn as_it_is(graph: &Graph, node: &crate::graph::Node) -> Run {
 }
 
 impl Run {
-    fn into_execution(self) -> Execution {
+    fn into_execution(self, wide: bool) -> Execution {
         match self {
+            Run::Integer if wide => Execution::Int16,
             Run::Integer => Execution::Int8,
             Run::File => Execution::File,
             Run::Widened => Execution::Widened,

@@ -2,10 +2,10 @@
 
 use super::error::QuantizeError;
 use super::float_outputs::float_outputs;
-use super::grid::{activation_grid, clamped};
+use super::grid::{activation_grid, clamped, wide_grid};
 use super::low_bit::roles;
-use super::roles::{Role, data_inputs};
-use super::scheme::QuantScheme;
+use super::roles::{Role, data_inputs, wide_role};
+use super::scheme::{ActivationFormat, QuantScheme};
 use super::unify_concat::unify_concat;
 use crate::calibrate::Ranges;
 use crate::graph::{ActQuant, CellKind, Clamp, Graph, Int8Cell, Node, Op, Recurrent, Unary, ValueId};
@@ -39,16 +39,24 @@ struct Planner<'a> {
     ranges: &'a Ranges,
     roles: Vec<Role>,
     wanted: Vec<bool>,
+    /// Activations are int16.
+    wide: bool,
     grids: Vec<Option<ActQuant>>,
     runs: Vec<Run>,
 }
 
 /// Plans static quantization with calibrated ranges.
 pub(super) fn plan(graph: &Graph, ranges: &Ranges, scheme: &QuantScheme) -> Result<Plan, QuantizeError> {
+    let wide = scheme.activations == ActivationFormat::I16;
+    let mut roles = roles(graph, scheme);
+    if wide {
+        roles = graph.nodes.iter().zip(roles).map(|(node, role)| wide_role(node, role)).collect();
+    }
     let mut planner = Planner {
         graph,
         ranges,
-        roles: roles(graph, scheme),
+        roles,
+        wide,
         wanted: vec![false; graph.values.len()],
         grids: vec![None; graph.values.len()],
         runs: Vec::with_capacity(graph.nodes.len()),
@@ -65,7 +73,7 @@ pub(super) fn plan(graph: &Graph, ranges: &Ranges, scheme: &QuantScheme) -> Resu
     }
     let Planner { roles, grids, runs, .. } = planner;
     let mut plan = Plan { grids, split: Vec::new(), runs };
-    if scheme.float_outputs {
+    if scheme.float_outputs && !wide {
         float_outputs(graph, &roles, &mut plan);
     }
     unify_concat(graph, &roles, &mut plan);
@@ -74,9 +82,10 @@ pub(super) fn plan(graph: &Graph, ranges: &Ranges, scheme: &QuantScheme) -> Resu
 }
 
 impl Planner<'_> {
-    /// The int8 grid of a value, given by the file or by this plan.
-    fn int8(&self, id: ValueId) -> Option<ActQuant> {
-        self.graph.value(id).quant.or(self.grids[id.index()]).filter(|q| q.bits == 8)
+    /// The integer grid of a value, given by the file or by this plan.
+    fn grid(&self, id: ValueId) -> Option<ActQuant> {
+        let fits = |q: &ActQuant| if self.wide { q.is_wide() } else { q.bits == 8 };
+        self.graph.value(id).quant.or(self.grids[id.index()]).filter(fits)
     }
 
     /// All operands that are computed carry grids of the model file: where its
@@ -107,11 +116,13 @@ impl Planner<'_> {
     fn own_grid(&self, id: ValueId, clamp: Option<Clamp>) -> Result<ActQuant, QuantizeError> {
         let name = &self.graph.value(id).name;
         let range = self.ranges.get(name).ok_or_else(|| QuantizeError::MissingRange { value: name.clone() })?;
-        let (lo, hi) = clamped((range.lo, range.hi), clamp);
+        // Of 16 bits one is room for values beyond those seen.
+        let room = if self.wide { 2.0 } else { 1.0 };
+        let (lo, hi) = clamped((range.lo * room, range.hi * room), clamp);
         if !lo.is_finite() || !hi.is_finite() {
             return Err(QuantizeError::Range { value: name.clone(), lo, hi });
         }
-        Ok(activation_grid(lo, hi))
+        Ok(if self.wide { wide_grid(lo, hi) } else { activation_grid(lo, hi) })
     }
 
     fn visit(&mut self, index: usize) -> Result<Run, QuantizeError> {
@@ -124,7 +135,7 @@ impl Planner<'_> {
             return Ok(Run::File);
         }
         let missing = data_inputs(node)
-            .find(|&id| !self.graph.value(id).is_constant() && self.int8(id).is_none())
+            .find(|&id| !self.graph.value(id).is_constant() && self.grid(id).is_none())
             .map(|id| format!("its operand '{}' is computed in f32", self.graph.value(id).name));
         let all_constant = data_inputs(node).all(|id| self.graph.value(id).is_constant());
         let run = match &self.roles[index] {
@@ -145,7 +156,7 @@ impl Planner<'_> {
             return Ok(run);
         }
         let grid = match (&run, &self.roles[index]) {
-            (Run::Integer, Role::Move) => data_inputs(node).next().and_then(|id| self.int8(id)),
+            (Run::Integer, Role::Move) => data_inputs(node).next().and_then(|id| self.grid(id)),
             (Run::Integer, Role::Elementwise { fixed: Some(grid) }) => Some(*grid),
             (Run::Integer, _) => Some(self.own_grid(output, clamp_of(&node.op))?),
             _ if self.wanted[output.index()] => Some(self.own_grid(output, clamp_of(&node.op))?),

@@ -89,6 +89,16 @@ fn table(unary: &Unary) -> Option<Option<ActQuant>> {
     })
 }
 
+/// The role of a node between int16 layers, where fewer operations have an integer form.
+pub(super) fn wide_role(node: &Node, role: Role) -> Role {
+    match role {
+        Role::Layer | Role::Float(_) | Role::Other => role,
+        Role::Move if !matches!(node.op, Op::MaxPool { .. }) => role,
+        Role::Elementwise { .. } if matches!(node.op, Op::Binary { kind: Binary::Add | Binary::Sub, .. }) => role,
+        _ => Role::Float(format!("{} has no int16 form", op_name(&node.op))),
+    }
+}
+
 /// The role of a node.
 pub(super) fn role(graph: &Graph, node: &Node) -> Role {
     let Some(&output) = node.outputs.first() else { return Role::Other };

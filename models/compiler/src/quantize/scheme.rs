@@ -48,6 +48,9 @@ pub enum ActivationFormat {
     I8,
     /// f32: layers widen their weights, and scale their sums (weight-only quantization).
     F32,
+    /// int16 on static grids around 0, of twice the range seen, between int8 weights; what is no Conv, Dense, Add or
+    /// Sub runs in f32. Needs ranges.
+    I16,
 }
 
 /// A format of fewer than 8 bits.
@@ -147,6 +150,11 @@ impl QuantScheme {
     /// int8 weights, activations in f32.
     pub fn w8_f32() -> Self {
         QuantScheme { activations: ActivationFormat::F32, ..Self::w8a8() }
+    }
+
+    /// int8 weights, int16 activations.
+    pub fn w8_i16() -> Self {
+        QuantScheme { activations: ActivationFormat::I16, float_outputs: false, ..Self::w8a8() }
     }
 
     /// Whether layers run in f32 with weights of fewer bits.

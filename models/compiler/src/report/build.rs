@@ -143,7 +143,7 @@ fn weight_report(original: &Graph, quantized: &Graph, node: &Node, after: &Node)
 fn activation_report(quantized: &Graph, output: ValueId, ranges: Option<&Ranges>) -> ActivationReport {
     let value = quantized.value(output);
     let range = ranges.and_then(|r| r.get(&value.name));
-    let grid = value.quant.filter(|q| q.bits == 8);
+    let grid = value.quant.filter(|q| q.bits == 8 || q.is_wide());
     ActivationReport {
         seen: range.map(|r| (r.min, r.max)),
         grid: grid.map(ends),

@@ -27,7 +27,7 @@ pub(super) fn hints(report: &QuantReport) -> Vec<String> {
             "Calibrate with more samples: {n} leave the ranges to chance; 50 to 500 typical inputs are enough."
         ));
     }
-    let quantized = report.layers.iter().any(|l| l.execution == Execution::Int8);
+    let quantized = report.layers.iter().any(|l| matches!(l.execution, Execution::Int8 | Execution::Int16));
     if report.samples.is_none() && quantized {
         hints.push("Pass calibration data: static int8 activations need no pass over the data at run time and keep every layer in integers.".into());
     }

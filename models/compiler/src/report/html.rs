@@ -220,6 +220,7 @@ fn table(out: &mut String, report: &QuantReport) {
 fn row(out: &mut String, layer: &LayerReport) {
     let runs = match &layer.execution {
         Execution::Int8 => "int8".to_string(),
+        Execution::Int16 => "int16".to_string(),
         Execution::File => "as in the file".to_string(),
         Execution::Widened => "f32, weights widened".to_string(),
         Execution::F32(reason) => format!("f32: {reason}"),

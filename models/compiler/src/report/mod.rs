@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Execution {
-    /// In integers.
+    /// In integers, activations in int8.
     Int8,
+    /// In integers, activations in int16.
+    Int16,
     /// As the model file quantized it.
     File,
     /// In f32, its weights stored in fewer bits.

@@ -9,15 +9,17 @@ pub(super) fn summary(report: &QuantReport) -> String {
     let mut out = String::new();
     let of = |wanted: fn(&Execution) -> bool| report.layers.iter().filter(|l| wanted(&l.execution)).count();
     let int8 = of(|e| *e == Execution::Int8);
+    let int16 = of(|e| *e == Execution::Int16);
     let file = of(|e| *e == Execution::File);
     let widened = of(|e| *e == Execution::Widened);
     let f32s = of(|e| matches!(e, Execution::F32(_)));
     // What the file quantized throughout was not touched by the scheme.
-    let mode = if file > 0 && int8 + widened + f32s == 0 { "int8 as in the file" } else { &report.mode };
+    let mode = if file > 0 && int8 + int16 + widened + f32s == 0 { "int8 as in the file" } else { &report.mode };
     let _ = writeln!(out, "{}: {mode}", report.model);
     let widened_text = if widened > 0 { format!("{widened} f32 with narrower weights, ") } else { String::new() };
+    let integers = if int16 > 0 { format!("{int16} int16") } else { format!("{int8} int8") };
     let macs = count(report.macs());
-    let _ = writeln!(out, "  steps     {int8} int8, {file} as in the file, {widened_text}{f32s} f32; {macs} MACs");
+    let _ = writeln!(out, "  steps     {integers}, {file} as in the file, {widened_text}{f32s} f32; {macs} MACs");
     let sizes = &report.sizes;
     let _ = write!(out, "  constants {} -> {}", bytes(sizes.f32_bytes), bytes(sizes.bytes));
     if let (Some(artifact), Some(arena)) = (sizes.artifact_bytes, sizes.arena_bytes) {

@@ -1,4 +1,4 @@
-//! Between f32 and int8: static grids (ONNX), per-row dynamic grids (ours).
+//! Between f32 and int8 or int16: static grids (ONNX), per-row dynamic grids (ours).
 
 use super::round_ties_even;
 
@@ -18,6 +18,19 @@ pub fn quantize(x: f32, scale: f32, zp: i32) -> Option<i8> {
 #[inline]
 pub fn dequantize(q: i8, scale: f32, zp: i32) -> f32 {
     (q as i32 - zp) as f32 * scale
+}
+
+/// ONNX QuantizeLinear to a signed 16-bit grid around 0: `clamp(rint(x / scale))`. `None` for NaN.
+#[inline]
+pub fn quantize_i16(x: f32, scale: f32) -> Option<i16> {
+    // The cast saturates.
+    if x.is_nan() { None } else { Some(round_ties_even(x / scale) as i16) }
+}
+
+/// `q·scale`.
+#[inline]
+pub fn dequantize_i16(q: i16, scale: f32) -> f32 {
+    f32::from(q) * scale
 }
 
 /// `127 / max|x|` of a row, one IEEE division; 0 where `max_abs` < 2^−100.

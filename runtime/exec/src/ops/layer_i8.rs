@@ -147,14 +147,14 @@ pub(super) fn require(condition: bool) -> Option<()> {
 }
 
 /// Whether no value is negative: the sign bit of none is set.
-fn not_negative(values: &[i32]) -> bool {
+pub(super) fn not_negative(values: &[i32]) -> bool {
     let (eights, rest) = values.as_chunks::<8>();
     let signs = eights.iter().fold(0, |signs, v| signs | v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7]);
     rest.iter().fold(signs, |signs, v| signs | v) >= 0
 }
 
 /// Whether all values lie in −30..=31. Most are in 0..=31, where the upper three bits are zero.
-fn are_shifts(values: &[i8]) -> bool {
+pub(super) fn are_shifts(values: &[i8]) -> bool {
     let (fours, rest) = values.as_chunks::<4>();
     let bits = fours.iter().fold(0, |bits, v| bits | u32::from_le_bytes(v.map(|k| k as u8)));
     bits & 0xe0e0_e0e0 == 0 && rest.iter().all(|&k| k & !31 == 0) || values.iter().all(|&k| (-30..=31).contains(&k))

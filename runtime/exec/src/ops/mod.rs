@@ -36,6 +36,7 @@ mod group_norm;
 mod index;
 mod layer_i8;
 mod layer_norm;
+mod layers_i16;
 mod low_bit;
 mod matmul;
 mod matmul_i8;
@@ -117,6 +118,10 @@ pub struct F32;
 pub struct F16;
 /// f32 activations, int8 weights.
 pub struct F32W8;
+/// int16 activations, no weights.
+pub struct I16;
+/// int16 activations, int8 weights.
+pub struct I16W8;
 /// int8 activations, no weights.
 pub struct I8;
 /// Plain integers or booleans of the tensors' own type.
@@ -215,6 +220,12 @@ pub const ALL: &[OpEntry] = &[
     OpEntry::of::<Lstm<W8>>(),
     OpEntry::of::<Gru<W8>>(),
     OpEntry::of::<BitCast<Any>>(),
+    OpEntry::of::<Conv2d<I16W8>>(),
+    OpEntry::of::<DepthwiseConv2d<I16W8>>(),
+    OpEntry::of::<Dense<I16W8>>(),
+    OpEntry::of::<Add<I16>>(),
+    OpEntry::of::<Quantize<I16>>(),
+    OpEntry::of::<Dequantize<I16>>(),
 ];
 
 /// Bounds of int8 outputs, `lo` ≤ `hi`.

@@ -3,6 +3,7 @@
 
 pub mod layers;
 pub mod zoo;
+pub mod zoo_i16;
 pub mod zoo_indexed;
 pub mod zoo_low;
 pub mod zoo_narrow;

@@ -563,6 +563,7 @@ pub fn all() -> Vec<(&'static str, Program)> {
         layers(),
         layers_f32(),
         super::zoo_narrow::layers(),
+        super::zoo_i16::all(),
         pools(),
         elementwise(),
         plain_integers(),
@@ -585,6 +586,10 @@ pub fn inputs(p: &Program) -> Vec<Vec<u8>> {
             match DType::from_u8(record.dtype).unwrap() {
                 DType::F32 => bytemuck::cast_slice(&reals(n as usize)).to_vec(),
                 DType::I8 | DType::U8 | DType::Bool => bytemuck::cast_slice(&numbers(n as usize)).to_vec(),
+                DType::I16 => {
+                    let values: Vec<i16> = numbers(n as usize).iter().map(|&v| i16::from(v) * 2_900).collect();
+                    bytemuck::cast_slice(&values).to_vec()
+                }
                 other => vec![0; n as usize * other.size()],
             }
         })

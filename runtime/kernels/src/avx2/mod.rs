@@ -11,6 +11,7 @@ mod epilogue;
 mod f32_impl;
 mod f32_tile;
 mod gather;
+mod layers_i16;
 mod low_layer;
 mod low_plan;
 mod low_tile;

@@ -102,3 +102,5 @@ impl IsaI8 for Dsp {
 }
 
 portable_f32!(Dsp);
+
+impl crate::isa::IsaI16 for Dsp {}

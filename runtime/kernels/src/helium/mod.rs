@@ -115,3 +115,5 @@ impl IsaI8 for Helium {
 }
 
 portable_f32!(Helium);
+
+impl crate::isa::IsaI16 for Helium {}

@@ -33,7 +33,7 @@ use self::dot::Dot;
 use self::low_dot::LowDot;
 use crate::args::*;
 use crate::code::Code;
-use crate::isa::IsaI8;
+use crate::isa::{IsaI8, IsaI16};
 use crate::portable::delegate::portable_i8;
 use crate::select::IsaKind;
 
@@ -227,3 +227,7 @@ extensions! {
     NeonDotprod: "neon,dotprod"
     NeonI8mm: "neon,dotprod,i8mm"
 }
+
+impl IsaI16 for Neon {}
+impl IsaI16 for NeonDotprod {}
+impl IsaI16 for NeonI8mm {}

@@ -1,26 +1,33 @@
-//! The inner product of W8 panels: 8 channels times a few rows of int8.
+//! The inner product of W8 panels: 8 channels times a few rows of int8, or a block of int16.
 
 use crate::pack::{KR, NR};
 
 /// Bytes of a panel that hold [`KR`] consecutive k of each of its channels.
 pub const QUAD: usize = NR * KR;
 
-/// An int8 value, kept as such or as its byte.
-pub trait Int8: Copy {
-    fn get(self) -> i8;
+/// An int8 value, kept as such or as its byte, or an int16 one.
+pub trait Activation: Copy {
+    fn get(self) -> i32;
 }
 
-impl Int8 for i8 {
+impl Activation for i8 {
     #[inline(always)]
-    fn get(self) -> i8 {
-        self
+    fn get(self) -> i32 {
+        i32::from(self)
     }
 }
 
-impl Int8 for u8 {
+impl Activation for u8 {
     #[inline(always)]
-    fn get(self) -> i8 {
-        self as i8
+    fn get(self) -> i32 {
+        i32::from(self as i8)
+    }
+}
+
+impl Activation for i16 {
+    #[inline(always)]
+    fn get(self) -> i32 {
+        i32::from(self)
     }
 }
 
@@ -30,14 +37,14 @@ pub const VECTORS: bool = cfg!(any(target_arch = "x86_64", selvedge_neon, target
 /// Sums of `R` rows times the `channels` of `panel`, whole quads of k of rows of one length.
 /// Exact; sums wrap; those past `channels` are unspecified.
 #[inline(always)]
-pub fn dot<X: Int8, const R: usize>(panel: &[i8], channels: usize, rows: [&[X]; R]) -> [[i32; NR]; R] {
+pub fn dot<X: Activation, const R: usize>(panel: &[i8], channels: usize, rows: [&[X]; R]) -> [[i32; NR]; R] {
     if VECTORS && channels == NR { dot_lanes(panel, rows) } else { dot_registers(panel, channels, rows) }
 }
 
 /// One sum a lane, the channels side by side: four k of a channel are the bytes of its lane.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "every loop has a constant length and becomes vectors")]
-pub fn dot_lanes<X: Int8, const R: usize>(panel: &[i8], rows: [&[X]; R]) -> [[i32; NR]; R] {
+pub fn dot_lanes<X: Activation, const R: usize>(panel: &[i8], rows: [&[X]; R]) -> [[i32; NR]; R] {
     let count = rows.first().map_or(0, |row| row.len() / KR);
     let quads = panel.as_chunks::<QUAD>().0.get(..count).unwrap_or_default();
     let mut x: [&[[X; KR]]; R] = [&[]; R];
@@ -60,7 +67,7 @@ pub fn dot_lanes<X: Int8, const R: usize>(panel: &[i8], rows: [&[X]; R]) -> [[i3
             (w2[c], w3[c]) = (lanes[c] << 8 >> 24, lanes[c] >> 24);
         }
         for r in 0..R {
-            let [x0, x1, x2, x3] = x[r][quad].map(|x| x.get() as i32);
+            let [x0, x1, x2, x3] = x[r][quad].map(|x| x.get());
             let mut sums = acc[r];
             for c in 0..NR {
                 let low = w0[c] * x0 + w1[c] * x1;
@@ -74,7 +81,7 @@ pub fn dot_lanes<X: Int8, const R: usize>(panel: &[i8], rows: [&[X]; R]) -> [[i3
 
 /// One sum a register, one channel after the other.
 #[inline(always)]
-pub fn dot_registers<X: Int8, const R: usize>(panel: &[i8], channels: usize, rows: [&[X]; R]) -> [[i32; NR]; R] {
+pub fn dot_registers<X: Activation, const R: usize>(panel: &[i8], channels: usize, rows: [&[X]; R]) -> [[i32; NR]; R] {
     let mut acc = [[0i32; NR]; R];
     let rows = rows.map(|row| row.as_chunks::<KR>().0);
     for channel in 0..channels.min(NR) {
@@ -85,7 +92,7 @@ pub fn dot_registers<X: Int8, const R: usize>(panel: &[i8], channels: usize, row
             for (row, sum) in rows.iter().zip(&mut sums) {
                 let Some(x) = row.get(quad) else { continue };
                 for (x, w) in x.iter().zip(w) {
-                    *sum = sum.wrapping_add(x.get() as i32 * *w as i32);
+                    *sum = sum.wrapping_add(x.get() * *w as i32);
                 }
             }
         }

@@ -23,6 +23,7 @@ pub mod f32_softmax;
 pub mod f32_tile;
 pub mod f32_unary;
 pub mod gather;
+pub mod layers_i16;
 pub mod low_bit;
 pub mod matmul_i8;
 pub mod pool_i8;
@@ -32,7 +33,7 @@ pub mod softmax_i8;
 
 use crate::args::*;
 use crate::code::Code;
-use crate::isa::IsaI8;
+use crate::isa::{IsaI8, IsaI16};
 use crate::select::IsaKind;
 
 /// Whether the target has vectors: sums then lie in their lanes, else in single registers.
@@ -149,3 +150,5 @@ impl IsaI8 for Portable {
         quantize_i8::dynamic_quantize(x, row, out, scales)
     }
 }
+
+impl IsaI16 for Portable {}

@@ -16,6 +16,7 @@ pub mod f32_pool;
 pub mod f32_reduce;
 pub mod f32_softmax;
 pub mod f32_unary;
+pub mod layers_i16;
 pub mod low_bit;
 pub mod matmul_i8;
 pub mod pool_i8;
@@ -24,7 +25,7 @@ pub mod softmax_i8;
 
 use crate::args::*;
 use crate::code::Code;
-use crate::isa::IsaI8;
+use crate::isa::{IsaI8, IsaI16};
 use crate::select::IsaKind;
 
 /// Runs everywhere; what the other instruction sets are compared with.
@@ -120,5 +121,32 @@ impl IsaI8 for Reference {
 
     fn matmul_i8(self, a: RowsI8<'_>, b: RowsI8<'_>, k: usize, out: &mut [f32], _: &mut [i8], _: &mut [f32]) {
         matmul_i8::matmul(a, b, k, out);
+    }
+}
+
+#[rustfmt::skip]
+impl IsaI16 for Reference {
+    fn conv2d_i16(self, x: &[i16], w: &[i8], shape: &ConvShape, q: &RequantI16<'_>, out: &mut [i16], _scratch: &mut [u8]) {
+        layers_i16::conv2d(x, w, shape, q, out);
+    }
+
+    fn depthwise_i16(self, x: &[i16], w: &[i8], shape: &ConvShape, q: &RequantI16<'_>, out: &mut [i16]) {
+        layers_i16::depthwise(x, w, shape, q, out);
+    }
+
+    fn dense_i16(self, x: &[i16], w: &[i8], k: usize, n: usize, q: &RequantI16<'_>, out: &mut [i16]) {
+        layers_i16::dense(x, w, k, n, q, out);
+    }
+
+    fn add_i16(self, a: &[i16], b: &[i16], args: &AddI16, out: &mut [i16]) {
+        layers_i16::add(a, b, args, out);
+    }
+
+    fn add_in_place_i16(self, a: &[i16], args: &AddI16, out: &mut [i16]) {
+        layers_i16::add_in_place(a, args, out);
+    }
+
+    fn quantize_i16(self, x: &[f32], scale: f32, out: &mut [i16]) -> bool {
+        layers_i16::quantize(x, scale, out)
     }
 }

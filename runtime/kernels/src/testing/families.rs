@@ -200,6 +200,34 @@ macro_rules! families {
             matmul_equals_reference_on_long_rows_and_extreme_codes
         }
     };
+    (Conv2dI16W8, $isa:ty) => {
+        $crate::testing::tests! { $isa, layers_i16:
+            conv2d_equals_reference_on_all_tiles
+            conv2d_equals_reference_on_windows_and_groups
+            conv2d_equals_reference_across_blocks_of_k
+        }
+    };
+    (DepthwiseI16W8, $isa:ty) => {
+        $crate::testing::tests! { $isa, layers_i16: depthwise_equals_reference_on_channels_and_windows }
+    };
+    (DenseI16W8, $isa:ty) => {
+        $crate::testing::tests! { $isa, layers_i16:
+            dense_equals_reference_on_all_tiles
+            dense_equals_reference_on_extremes_of_long_rows
+        }
+    };
+    (AddI16, $isa:ty) => {
+        $crate::testing::tests! { $isa, layers_i16: add_equals_reference_on_all_tails_of_64 }
+    };
+    (QuantizeI16, $isa:ty) => {
+        $crate::testing::tests! { $isa, layers_i16:
+            quantize_equals_reference_on_all_tails_of_64
+            quantize_finds_nan_at_every_place_up_to_67
+        }
+    };
+    (DequantizeI16, $isa:ty) => {
+        $crate::testing::tests! { $isa, layers_i16: dequantize_equals_reference_on_every_code }
+    };
     (ReduceF32, $isa:ty) => {
         $crate::testing::tests! { $isa, f32_reduction: reduce_equals_reference_on_all_tails_of_16 }
     };

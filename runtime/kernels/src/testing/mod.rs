@@ -9,6 +9,7 @@ pub mod f32_elementwise;
 pub mod f32_reduction;
 mod families;
 pub mod layers;
+pub mod layers_i16;
 pub mod low_bit;
 pub mod matmul_i8;
 mod outputs;
@@ -18,12 +19,12 @@ mod requantize;
 
 pub(crate) use families::{families, tests};
 
-use crate::isa::IsaI8;
+use crate::isa::{IsaI8, IsaI16};
 use crate::select::IsaKind;
 use crate::{Portable, Reference};
 
 /// An instruction set the tests can ask for.
-pub trait Testable: IsaI8 {
+pub trait Testable: IsaI8 + IsaI16 {
     fn detect() -> Option<Self>;
 }
 

@@ -7,12 +7,12 @@ use super::buffers::{Guarded, Rng, assert_same};
 use crate::isa::IsaI8;
 use crate::reference::Reference;
 
-fn lengths() -> impl Iterator<Item = (usize, usize)> {
+pub fn lengths() -> impl Iterator<Item = (usize, usize)> {
     (1..=67).chain([127, 128, 129, 1000]).flat_map(|n| [(n, 0), (n, 1)])
 }
 
 /// Ties, infinities, subnormals and zeros of both signs among the values.
-fn values(rng: &mut Rng, n: usize, scale: f32) -> Vec<f32> {
+pub fn values(rng: &mut Rng, n: usize, scale: f32) -> Vec<f32> {
     let special = [0.5, -0.5, 1.5, -1.5, 2.5, 0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-44, f32::MAX, f32::MIN];
     let mut x = rng.f32s(n);
     for x in &mut x {

@@ -43,9 +43,9 @@ pub struct LowBitArgs {
         conflicts_with = "svdquant")]
     teacher: Option<f32>,
     /// Activations of quantized layers: `auto` (static int8 grids with --calibration, else at run time),
-    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits), `f32` (with --weights w8: only the
-    /// weights are int8, layers compute in f32)
-    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4", "f32"])]
+    /// `dynamic` (int8, at run time), `a4` (at run time, stored in 4 bits), `i16` (with --weights w8 and --calibration:
+    /// static int16 grids), `f32` (with --weights w8: only the weights are int8, layers compute in f32)
+    #[arg(long, default_value = "auto", value_parser = ["auto", "dynamic", "a4", "i16", "f32"])]
     activations: String,
     /// Give the first layers and the last the same format as the others
     #[arg(long)]
@@ -130,15 +130,22 @@ impl LowBitArgs {
     }
 
     /// Refuses activations that do not go with the weights.
-    fn check_activations(&self) -> Result<(), Failure> {
+    fn check_activations(&self, calibrated: bool) -> Result<(), Failure> {
         let (weights, activations) = (self.weights.as_str(), self.activations.as_str());
         match (weights, activations) {
             ("f16", "dynamic" | "a4") => Err(Failure::bad(format!(
                 "--activations {activations} is for integer weights, and layers with --weights f16 compute in f32; leave one out"
             ))),
-            ("w8", "f32") if !self.elastic.is_empty() => {
-                Err(Failure::bad("--activations f32 has one width of weights; leave out --elastic"))
+            ("w8", "f32" | "i16") if !self.elastic.is_empty() => {
+                Err(Failure::bad(format!("--activations {activations} has one width of weights; leave out --elastic")))
             }
+            ("w8", "i16") if !calibrated => Err(Failure::bad(
+                "--activations i16 has static grids and needs typical inputs; give --calibration FILE.npz",
+            )),
+            ("w8", _) => Ok(()),
+            (_, "i16") => Err(Failure::bad(format!(
+                "--activations i16 is for int8 weights, not for --weights {weights}; give --weights w8"
+            ))),
             ("w4" | "w3" | "w2" | "ternary" | "auto", "f32") => Err(Failure::bad(format!(
                 "--activations f32 is for weights of 8 or 16 bits, --weights {weights} has fewer; give --weights w8 or f16"
             ))),
@@ -150,7 +157,7 @@ impl LowBitArgs {
     pub fn apply(&self, options: &mut CompileOptions, calibrated: bool) -> Result<(), Failure> {
         let weights = self.format(&self.weights)?.unwrap_or(WeightFormat::W8);
         let low_bit = matches!(weights, WeightFormat::Low(_));
-        self.check_activations()?;
+        self.check_activations(calibrated)?;
         let method = match self.method.as_str() {
             "gptq" => Method::Gptq,
             "offset" => Method::Asymmetric,
@@ -205,7 +212,11 @@ impl LowBitArgs {
             sensitivities: true,
         });
         options.dynamic = matches!(self.activations.as_str(), "dynamic" | "a4");
-        let format = if self.activations == "f32" { ActivationFormat::F32 } else { ActivationFormat::I8 };
+        let format = match self.activations.as_str() {
+            "f32" => ActivationFormat::F32,
+            "i16" => ActivationFormat::I16,
+            _ => ActivationFormat::I8,
+        };
         let scheme = std::mem::replace(&mut options.scheme, QuantScheme::w8a8());
         options.scheme = QuantScheme {
             weights,

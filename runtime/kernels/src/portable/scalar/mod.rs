@@ -19,7 +19,7 @@ pub mod softmax_i8;
 #[allow(non_snake_case)]
 mod tests {
     use crate::args::*;
-    use crate::isa::IsaI8;
+    use crate::isa::{IsaI8, IsaI16};
     use crate::portable::delegate::{portable_i8, portable_low};
     use crate::select::IsaKind;
     use crate::testing::{Testable, families};
@@ -33,6 +33,8 @@ mod tests {
             Some(Scalar)
         }
     }
+
+    impl IsaI16 for Scalar {}
 
     #[rustfmt::skip]
     impl IsaI8 for Scalar {
