@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|certify|errors|kernels|layers|log|infer|paris|regions]… [--models NAME,NAME…] [--bless] [BOARD…]
+# usage: targets/run.sh [--bin digest|count|table|panic_free|clock|certify|errors|kernels|layers|log|infer|paris|regions|stream]… [--models NAME,NAME…] [--bless] [BOARD…]
 # Builds the firmware for each board, runs it in QEMU and prints what it prints:
 #   digest  outputs of every step, compared with tests/digests.txt
 #   count   instructions of set-up, steps and whole runs
@@ -12,6 +12,8 @@
 #   layers  instructions of single layers with weights of 8 bits and of fewer
 #   log     a stepped run, logged with defmt and decoded here (Cortex-M)
 #   paris   estimates of the particle smoother: the bits are those of this machine
+#   stream  instructions of a frame of each model that keeps state, where the board has room for it;
+#           --models of streams.txt beside the inputs (an386, an547)
 #   infer   the class of the first input
 #   regions a model from a fast and a slow memory, with split and with staged weights (an386, an547)
 #   panic_free  links, for each int8 model, a program in which no panic is reachable
@@ -34,7 +36,7 @@ source "$here/digests.sh"
 source "$here/toolchain.sh"
 
 bins=() boards=() models= inputs= bless=
-[ -f "$SELVEDGE_INPUTS/models.txt" ] && [ -f "$SELVEDGE_INPUTS/regions.txt" ] || inputs=1
+[ -f "$SELVEDGE_INPUTS/models.txt" ] && [ -f "$SELVEDGE_INPUTS/regions.txt" ] && [ -f "$SELVEDGE_INPUTS/streams.txt" ] || inputs=1
 while (($#)); do
   case $1 in
     --bin) bins+=("$2"); shift 2 ;;
@@ -231,6 +233,20 @@ particles() {
   sed -n '/^paris mean/,$p' <<<"$said"
 }
 
+# A frame of each model that keeps state, in an image of its own; what has no room is named with its bytes.
+streams() {
+  local names name image
+  IFS=, read -ra names <<<"${chosen:-$(paste -sd, "$SELVEDGE_INPUTS/streams.txt")}"
+  for name in "${names[@]}"; do
+    if image=$(build stream "$name" 2>&1); then
+      emulate "$(tail -n 1 <<<"$image")"
+    elif ! grep -o "$name does not fit .*" <<<"$image"; then
+      echo "$image" >&2
+      exit 1
+    fi
+  done
+}
+
 # Runs a program with the models chosen: in one image, where flash is scarce in one each.
 emulated() {
   local names name image
@@ -261,6 +277,7 @@ part() {
     infer) emulate "$(build infer "$chosen")" ;;
     panic_free) panic_free ;;
     regions) regions ;;
+    stream) streams ;;
     *) echo "no binary $bin" >&2; exit 2 ;;
   esac
   echo "== $board: $bin took $((SECONDS - start)) s"

@@ -12,10 +12,11 @@ use selvedge_compiler::passes::{FactorForm, FactorRank, FactorizeOptions};
 use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::split::split_weights;
-use selvedge_compiler::{CompileOptions, compile, compile_calibrated, load};
+use selvedge_compiler::{CompileOptions, Compiled, compile, compile_calibrated, load};
 use selvedge_zoo::digits;
 
-use crate::npz;
+use crate::sound_models::{calibration, dtln_mixed, float, gtcrn_mixed};
+use crate::{npz, sound};
 
 /// Inputs recorded for each model.
 pub const INPUTS: usize = 8;
@@ -34,6 +35,41 @@ impl DeviceModel {
         let artifact = Artifact::parse(&file).expect("sound");
         summarize(&artifact, &|_, _| String::new()).expect("valid")
     }
+}
+
+/// Denoisers of speech that run frame by frame, where the data is there: in f32, and with most of it in int8. The inputs
+/// are frames one after the other, two seconds into a recording.
+pub fn streams(data: Option<&Path>) -> Vec<DeviceModel> {
+    let Some(folder) = data.map(|data| data.join("models/audio")) else { return Vec::new() };
+    let from = 2 * sound::SECOND;
+    let model = |name: &str, made: Compiled, frames: &[Sample]| {
+        let bytes = |sample: &Sample| match &sample.tensors[0].data {
+            ArrayData::F32(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            _ => panic!("{name}: f32 frames"),
+        };
+        let inputs = frames.iter().map(bytes).collect();
+        DeviceModel { name: name.to_string(), artifact: made.artifact, inputs }
+    };
+    let recorded = sound::samples(&folder.join("mix.wav"));
+    let frames = |of: &[Sample], hop: usize| of[from / hop..][..INPUTS].to_vec();
+    let gtcrn = sound::gtcrn(&folder);
+    let spectra = frames(&sound::gtcrn_samples(&recorded), sound::GTCRN_HOP);
+    let mut models =
+        vec![model("gtcrn_f32", float(&gtcrn), &spectra), model("gtcrn_mixed", gtcrn_mixed(&gtcrn), &spectra)];
+    let Some(wheel) = crate::wheel("DTLN on devices", "dtln") else { return models };
+    let dtln = sound::dtln(&wheel);
+    let f32s = dtln.each_ref().map(float);
+    let speech = sound::samples(&folder.join("enh.wav"));
+    let magnitudes = sound::dtln_samples(&f32s[0].artifact, &calibration(&speech, sound::SECOND / 4));
+    let mixed = dtln_mixed(&dtln, &magnitudes[0]);
+    let seen = sound::dtln_samples(&f32s[0].artifact, &recorded[..from + INPUTS * sound::DTLN_SHIFT])
+        .map(|seen| frames(&seen, sound::DTLN_SHIFT));
+    for (form, made) in [("f32", f32s), ("mixed", mixed)] {
+        for ((number, made), seen) in (1..).zip(made).zip(&seen) {
+            models.push(model(&format!("dtln{number}_{form}"), made, seen));
+        }
+    }
+    models
 }
 
 /// A model compiled for a fast and a slow memory, for the firmware that runs it from them.

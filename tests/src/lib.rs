@@ -6,6 +6,8 @@ pub mod device;
 pub mod digest;
 pub mod exercise;
 pub mod mutate;
+pub mod sound;
+pub mod sound_models;
 
 use selvedge::IsaKind;
 use selvedge_compiler::data::{Array, read_npz};

@@ -20,6 +20,7 @@ pub mod paris;
 pub mod regions;
 #[cfg(feature = "semihosting")]
 pub mod stack;
+pub mod stream;
 
 use selvedge::{Artifact, Error, OpEntry, Session};
 

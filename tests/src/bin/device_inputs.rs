@@ -4,7 +4,8 @@
 //! `NAME.inputs` (raw bytes, one input after the other), `NAME.ops`,
 //! `NAME.macs` (multiply-accumulates of a run). Of the model that `regions.txt` names, compiled
 //! for two memories: `regions.slvg`, the same as `regions.head` and `regions.weights`, and
-//! `staged.head` and `staged.weights`. Unchanged files keep their time, so that nothing is built
+//! `staged.head` and `staged.weights`. `streams.txt` names models that keep state, whose inputs are
+//! frames of one stream; the others do not. Unchanged files keep their time, so that nothing is built
 //! again.
 
 use std::path::{Path, PathBuf};
@@ -30,17 +31,8 @@ fn main() {
     if let Some(data) = &data {
         models.extend(device::mlperf(data));
     }
-    let mut names = String::new();
-    for model in &models {
-        let file = |suffix: &str| folder.join(format!("{}.{suffix}", model.name));
-        write(&file("slvg"), &model.artifact);
-        write(&file("inputs"), &model.inputs.concat());
-        let summary = model.summary();
-        write(&file("ops"), summary.ops.as_bytes());
-        write(&file("macs"), summary.macs.to_string().as_bytes());
-        names += &format!("{}\n", model.name);
-    }
-    write(&folder.join("models.txt"), names.as_bytes());
+    write_models(&folder, "models.txt", &models);
+    write_models(&folder, "streams.txt", &device::streams(data.as_deref()));
     let layouts = device::layouts(data.as_deref());
     write(&folder.join("regions.slvg"), &layouts.regions);
     for (name, (head, weights)) in [("regions", &layouts.split), ("staged", &layouts.staged)] {
@@ -49,4 +41,19 @@ fn main() {
     }
     write(&folder.join("regions.txt"), layouts.name.as_bytes());
     println!("{} models in {}", models.len(), folder.display());
+}
+
+/// A file of names, and the files of each model.
+fn write_models(folder: &Path, list: &str, models: &[device::DeviceModel]) {
+    let mut names = String::new();
+    for model in models {
+        let file = |suffix: &str| folder.join(format!("{}.{suffix}", model.name));
+        write(&file("slvg"), &model.artifact);
+        write(&file("inputs"), &model.inputs.concat());
+        let summary = model.summary();
+        write(&file("ops"), summary.ops.as_bytes());
+        write(&file("macs"), summary.macs.to_string().as_bytes());
+        names += &format!("{}\n", model.name);
+    }
+    write(&folder.join(list), names.as_bytes());
 }
