@@ -4,7 +4,7 @@
 repository); noise of 15 and 50 is added here. The artifacts are compiled from ONNX by the command line tool, for
 tiles of 96 pixels, calibrated on pictures of scikit-image; `selvedge denoise` runs them.
 
-    python measure.py --selvedge PATH --pictures set12_subset.npz [--onnx denoiser.onnx] [--ternary denoiser_ternary.onnx] [--peer]
+    python measure.py --selvedge PATH --pictures set12_subset.npz [--onnx FILE] [--ternary FILE] [--peer]
 """
 
 import argparse

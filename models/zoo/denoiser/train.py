@@ -3,9 +3,9 @@
 The network predicts what is to be added to the noisy picture (the residual form) from the picture and the level of
 its noise. 2x2 pixels become 4 channels; 3x3 convolutions of WIDTH channels; the level, times a learned number a
 channel, is added behind the first. Activations are clipped at learned tops; in the last part of the training weights and
-activations are rounded as int8 rounds them. The weights that are kept are a moving average. Trained on pictures that scikit-image ships under CC0 or in the public domain
-(`../DATA-LICENCES.md`) and on drawn shapes. Inputs of the ONNX file: noisy [1, 1, H, W] in 0..1 (H, W even),
-level [1, 1, 1, 1], the standard deviation in the same unit.
+activations are rounded as int8 rounds them. The weights that are kept are a moving average. Trained on pictures that
+scikit-image ships under CC0 or in the public domain (`../DATA-LICENCES.md`) and on drawn shapes. Inputs of the ONNX file:
+noisy [1, 1, H, W] in 0..1 (H, W even), level [1, 1, 1, 1], the standard deviation in the same unit.
 
     python train.py --minutes 45 --out denoiser.onnx [--start denoiser.onnx]
 """
@@ -86,7 +86,7 @@ def first_ends(p):
 
 
 def predict(p, noisy, level, rounding, weight=eight_bits):
-    """noisy `[n, h, w]`, level `[n]`; the result lacks EDGE pixels on each side. Kernels go through `weight` where it rounds."""
+    """noisy `[n, h, w]`, level `[n]`; the result lacks EDGE pixels on each side. `weight` rounds kernels."""
     def grid(x, ends):
         return rounded(x, *ends) if rounding else x
 
@@ -160,8 +160,8 @@ def pictures():
 
 
 def calibration(draw, count=32, side=96):
-    """Noisy squares of the training pictures with their levels, for the choice of ranges. Where noise takes a pixel far out, a
-    finer grid is worth more than its whole value: what is added to the picture does not need it."""
+    """Noisy squares of the training pictures with their levels, for the choice of ranges. Where noise takes a pixel far
+    out, a finer grid is worth more than its whole value: what is added to the picture does not need it."""
     wide = [picture for picture, _ in pictures() if min(picture.shape) >= side]
     noisy, levels = [], []
     for index in range(count):

@@ -1,8 +1,8 @@
 """Fine-tunes the image denoiser with ternary weights and 8-bit activations.
 
 TWN (Li and Liu 2016: threshold 0.7 of the mean magnitude, one scale an output channel) with straight-through gradients
-in the middle layers, 8-bit weights in the first and the last, as in ../digits/train_qat.py. It starts from denoiser.onnx. The
-file is a QuantizeLinear/DequantizeLinear model in 8-bit types; activations end at the learned tops.
+in the middle layers, 8-bit weights in the first and the last, as in ../digits/train_qat.py. It starts from denoiser.onnx.
+The file is a QuantizeLinear/DequantizeLinear model in 8-bit types; activations end at the learned tops.
 
     python train_ternary.py --minutes 15 --out denoiser_ternary.onnx
 """
@@ -44,7 +44,7 @@ def loss(p, clean, noise, level, rounding):
 
 
 def grids(p, noisy, levels):
-    """(scale, zero point), unsigned, of the picture, of the first convolution, its sum with the level and the other layers."""
+    """(scale, zero point), unsigned, of the picture, the first convolution, its sum with the level, the other layers."""
     n, h, w = noisy.shape
     x = noisy.reshape(n, h // 2, 2, w // 2, 2).transpose(0, 1, 3, 2, 4).reshape(n, h // 2, w // 2, 4)
     for index, (kernel, bias) in enumerate(zip(p["w"], p["b"])):
