@@ -3,12 +3,13 @@
 
 use selvedge::denoise::blind::{Plane, Wavelet, noise_level};
 use selvedge::denoise::{Border, Family, Layout, Prediction, ScoreModel, Shape, Tiled, Tiling, Tweedie, metrics};
-use selvedge::{AlignedBuf, Artifact, ErrorKind, Session, SessionScore};
+use selvedge::{AlignedBuf, Artifact, ErrorKind, OpCode, Session, SessionScore};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, ArrayData};
 use selvedge_compiler::import::ImportOptions;
 use selvedge_compiler::quantize::{QuantScheme, WeightFormat};
 use selvedge_compiler::{CompileOptions, Compiled, compile_calibrated, compile_loaded, load};
+use selvedge_core::Format;
 use selvedge_tests::{data_dir, npz};
 use selvedge_zoo::denoiser;
 use selvedge_zoo::digits::{self, noise};
@@ -126,36 +127,76 @@ fn a_session_as_a_tile_of_a_larger_picture_gives_its_own_results_in_the_cores() 
     });
 }
 
+/// How the zoo's denoiser is compiled for squares of `side` pixels.
+fn square(side: usize, weights: WeightFormat) -> CompileOptions {
+    let shapes = vec![("noisy".to_string(), vec![1, 1, side, side])];
+    CompileOptions { import: ImportOptions { shapes, ..ImportOptions::default() }, ..options(weights) }
+}
+
+/// PSNR of what a denoiser that is told the level makes of a square picture.
+fn denoised(compiled: &Compiled, clean: &[f32], noisy: &[f32], sigma: f32) -> f64 {
+    let tweedie = Tweedie::new(Family::Gaussian { sigma: sigma.into() }).expect("a law");
+    with_session(compiled, |session| {
+        let mut out = vec![0.0; noisy.len()];
+        // In integers the level is one code of a grid.
+        let model = SessionScore::new(session, Prediction::Residual).and_then(|model| model.with_level(1));
+        tweedie.denoise(&mut model.expect("as large"), sigma, noisy, &mut out, &mut []).expect("runs");
+        metrics::psnr(clean, &out, 1.0).expect("fits")
+    })
+}
+
 #[test]
 fn the_picture_denoiser_loses_little_in_int8() {
     let side = 64;
-    let shapes = vec![("noisy".to_string(), vec![1, 1, side, side])];
-    let import = ImportOptions { shapes, ..ImportOptions::default() };
-    let with = |weights| CompileOptions { import: import.clone(), ..options(weights) };
-    let loaded = || load(denoiser::ONNX, &import).expect("imports");
+    let loaded = |options: &CompileOptions| load(denoiser::ONNX, &options.import).expect("imports");
     let array = |shape: [usize; 4], data| Array { shape: shape.to_vec(), data: ArrayData::F32(data) };
     let samples = denoiser::calibration(side)
         .map(|(noisy, level)| Sample { tensors: vec![array([1, 1, side, side], noisy), array([1; 4], vec![level])] });
-    let float = compile_loaded(loaded(), &with(WeightFormat::F32)).expect("compiles");
-    let int8 = compile_calibrated(loaded(), samples, &with(WeightFormat::W8)).expect("compiles");
+    let [f32s, w8] = [WeightFormat::F32, WeightFormat::W8].map(|weights| square(side, weights));
+    let float = compile_loaded(loaded(&f32s), &f32s).expect("compiles");
+    let int8 = compile_calibrated(loaded(&w8), samples, &w8).expect("compiles");
     let clean = denoiser::sample_picture(side, side);
     for sigma in [15.0 / 255.0, 25.0 / 255.0, 50.0 / 255.0] {
         let noisy = denoiser::with_noise(&clean, sigma);
-        let tweedie = Tweedie::new(Family::Gaussian { sigma: sigma.into() }).expect("a law");
-        let [before, float, int8] = [None, Some(&float), Some(&int8)].map(|compiled| {
-            let mut out = noisy.clone();
-            if let Some(compiled) = compiled {
-                with_session(compiled, |session| {
-                    // The level is a second input; in int8 one code of a grid.
-                    let model = SessionScore::new(session, Prediction::Residual).and_then(|model| model.with_level(1));
-                    tweedie.denoise(&mut model.expect("as large"), sigma, &noisy, &mut out, &mut []).expect("runs");
-                });
-            }
-            metrics::psnr(&clean, &out, 1.0).expect("fits")
-        });
+        let before = metrics::psnr(&clean, &noisy, 1.0).expect("fits");
+        let [float, int8] = [&float, &int8].map(|compiled| denoised(compiled, &clean, &noisy, sigma));
         println!("noise of {:.0}/255: {before:.2} dB, f32 {float:.2}, int8 {int8:.2}", sigma * 255.0);
         assert!(float > before + 3.0 && int8 > float - 0.15, "{sigma}: {before} {float} {int8}");
     }
+}
+
+#[test]
+fn the_ternary_picture_denoiser_runs_ternary_and_denoises() {
+    let options = square(256, WeightFormat::W8);
+    let loaded = load(denoiser::TERNARY_ONNX, &options.import).expect("imports");
+    let ternary = compile_loaded(loaded, &options).expect("compiles");
+    // The first layer and the last have 8 bits, those between them are ternary: as the file has them.
+    let layers = ternary.program.steps.iter().filter(|step| step.op == OpCode::Conv2d);
+    let formats: Vec<Format> = layers.map(|step| step.format).collect();
+    let middle = [Format::T2; 4];
+    assert_eq!(formats, [&[Format::W8], &middle[..], &[Format::W8]].concat());
+    let float = square(256, WeightFormat::F32);
+    let float = compile_loaded(load(denoiser::ONNX, &float.import).expect("imports"), &float).expect("compiles");
+    assert!(ternary.artifact.len() * 5 < float.artifact.len(), "{}", ternary.artifact.len());
+    // Oracle: the clean pictures, published with the noisy ones.
+    let Some(path) = data_dir("denoising of Set12").map(|dir| dir.join("models/images/set12_subset.npz")) else {
+        return;
+    };
+    let arrays = npz(&path);
+    let plane = |name: &str| match &arrays[name].data {
+        ArrayData::F32(data) => data.clone(),
+        other => panic!("{name} is {:?}", other.dtype()),
+    };
+    let names: Vec<&str> = arrays.keys().filter_map(|name| name.strip_suffix("_gauss25")).collect();
+    let mean = |compiled: &Compiled| {
+        let each = names.iter().map(|name| {
+            denoised(compiled, &plane(&format!("{name}_clean")), &plane(&format!("{name}_gauss25")), 25.0 / 255.0)
+        });
+        each.sum::<f64>() / names.len() as f64
+    };
+    let (float, ternary) = (mean(&float), mean(&ternary));
+    println!("noise of 25/255: f32 {float:.2} dB, ternary {ternary:.2}");
+    assert!(ternary > 27.0 && ternary > float - 1.5, "{float} {ternary}");
 }
 
 #[test]

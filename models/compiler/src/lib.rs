@@ -22,6 +22,7 @@ pub mod lowbit;
 pub mod lower;
 pub mod mixed;
 pub mod passes;
+pub mod picture;
 mod pipeline;
 pub mod plan;
 pub mod prepare;

@@ -1,6 +1,6 @@
 //! From ONNX bytes to an artifact in one call; each stage is public by itself.
 
-use crate::calibrate::{CalibrateError, MinMax, Mse, Percentile, Ranges, Sample, calibrate};
+use crate::calibrate::{CalibrateError, FloatModel, MinMax, Mse, Observe, Percentile, Ranges, Sample, calibrate};
 use crate::compare::{CompareError, Comparison, Side, compare_layers};
 use crate::emit::{EmitOptions, emit_with};
 use crate::factorized::with_factors;
@@ -10,6 +10,7 @@ use crate::lower::{LowerError, LowerOptions, PairRule, TargetSpec, fuse_conv_pai
 use crate::mixed::MixedError;
 use crate::passes::{DeadChannelStats, eliminate_dead_channels, fold_constants, optimize, split_layers};
 use crate::passes::{FactorizeError, FactorizeOptions};
+use crate::picture::Watch;
 use crate::plan::{MemoryOptions, MemoryPlan, PlanError, plan_memory_in};
 use crate::prepare::{Equalized, PrepareError, PrepareOptions, equalize, prepare};
 use crate::program::Program;
@@ -113,12 +114,16 @@ impl Compiled {
         let mut integer = Simulator::new(&self.graph, SimMode::Integer).map_err(|e| model("tested", e))?;
         let outputs: Vec<String> =
             self.float_graph.outputs.iter().map(|&o| self.float_graph.value(o).name.clone()).collect();
-        compare_layers(
-            &mut Side::of(&self.float_graph, &mut float),
-            &mut Side::of(&self.graph, &mut integer),
-            samples,
-            &outputs,
-        )
+        let watch = Watch::of(&self.float_graph);
+        let run = |model: &mut Simulator, is_float, sample: &Sample, observe: &mut Observe<'_>| match &watch {
+            Some(watch) => watch.run(model, is_float, sample, observe),
+            None => FloatModel::run(model, sample, observe),
+        };
+        let mut float = |sample: &Sample, observe: &mut Observe<'_>| run(&mut float, true, sample, observe);
+        let mut integer = |sample: &Sample, observe: &mut Observe<'_>| run(&mut integer, false, sample, observe);
+        let (mut float, mut integer) = (Side::of(&self.float_graph, &mut float), Side::of(&self.graph, &mut integer));
+        let found = compare_layers(&mut float, &mut integer, samples, &outputs)?;
+        Ok(Comparison { picture: watch.and_then(Watch::loss), ..found })
     }
 }
 

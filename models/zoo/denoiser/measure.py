@@ -4,7 +4,7 @@
 repository); noise of 15 and 50 is added here. The artifacts are compiled from ONNX by the command line tool, for
 tiles of 96 pixels, calibrated on pictures of scikit-image; `selvedge denoise` runs them.
 
-    python measure.py --selvedge PATH --pictures set12_subset.npz [--onnx denoiser.onnx] [--peer]
+    python measure.py --selvedge PATH --pictures set12_subset.npz [--onnx FILE] [--ternary FILE] [--peer]
 """
 
 import argparse
@@ -21,21 +21,10 @@ FORMATS = {
     "f32": ["--weights", "f32"],
     "w8": ["--weights", "w8"],
     "w4": ["--weights", "w4", "--group", "32", "--bias-correction"],
+    # A file of its own, quantized there.
+    "ternary": [],
 }
 GIVEN = {"gauss15": "15", "gauss25": "25", "gauss50": "50", "poisson0.01": "0.01", "gamma100": "100"}
-
-
-def calibration():
-    draw = np.random.default_rng(3)
-    pictures = list(train.pictures())
-    noisy, levels = [], []
-    for index in range(32):
-        picture = pictures[index % len(pictures)]
-        r, c = (draw.integers(0, n - SIDE + 1) for n in picture.shape)
-        level = [5, 15, 25, 50][index % 4] / 255
-        noisy.append(picture[r : r + SIDE, c : c + SIDE] + draw.standard_normal((SIDE, SIDE)) * level)
-        levels.append(level)
-    return np.array(noisy, np.float32)[:, None], np.array(levels, np.float32).reshape(-1, 1, 1, 1)
 
 
 def main():
@@ -43,6 +32,7 @@ def main():
     parser.add_argument("--selvedge", required=True)
     parser.add_argument("--pictures", type=pathlib.Path, required=True)
     parser.add_argument("--onnx", type=pathlib.Path, default=pathlib.Path(__file__).with_name("denoiser.onnx"))
+    parser.add_argument("--ternary", type=pathlib.Path, default=pathlib.Path(__file__).with_name("denoiser_ternary.onnx"))
     parser.add_argument("--peer", action="store_true", help="also BM3D")
     args = parser.parse_args()
     arrays = {name: array.astype(np.float32) for name, array in np.load(args.pictures).items()}
@@ -54,12 +44,13 @@ def main():
             arrays[f"{number}_gauss{level}"] = (clean + draw.standard_normal(clean.shape) * level / 255).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        noisy, levels = calibration()
-        np.savez(folder / "calibration.npz", noisy=noisy, level=levels)
+        noisy, levels = train.calibration(np.random.default_rng(3), side=SIDE)
+        np.savez(folder / "calibration.npz", noisy=noisy[:, None], level=levels.reshape(-1, 1, 1, 1))
         for name, flags in FORMATS.items():
             shape = f"noisy=1x1x{SIDE}x{SIDE}"
-            command = [args.selvedge, "compile", args.onnx, "-o", folder / f"{name}.slvg", "--shape", shape, *flags]
-            if name != "f32":
+            onnx = args.ternary if name == "ternary" else args.onnx
+            command = [args.selvedge, "compile", onnx, "-o", folder / f"{name}.slvg", "--shape", shape, *flags]
+            if name in ("w8", "w4"):
                 command += ["--calibration", folder / "calibration.npz"]
             print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         for name, array in arrays.items():

@@ -5,11 +5,15 @@
 
 use crate::pictures;
 
-/// The network: ONNX, opset 17, 39 364 parameters.
+/// The network: ONNX, opset 17, 39 369 parameters.
 ///
 /// Inputs `noisy`, f32 `[1, 1, H, W]` in 0..1 with even H and W, and `level`, f32 `[1, 1, 1, 1]`, the standard deviation of
 /// the noise in the same unit, up to 55/255. Output `added`, as large as `noisy`: what is to be added to it.
 pub const ONNX: &[u8] = include_bytes!("../denoiser/denoiser.onnx");
+
+/// The same network with ternary weights in its four middle layers and 8-bit activations, quantized in the file
+/// (`denoiser/train_ternary.py`). Inputs and outputs as those of [`ONNX`].
+pub const TERNARY_ONNX: &[u8] = include_bytes!("../denoiser/denoiser_ternary.onnx");
 
 /// Pixels around a pixel that its result depends on, on each side: six 3×3 convolutions over blocks of 2×2 pixels.
 pub const HALO: usize = 12;
@@ -17,13 +21,18 @@ pub const HALO: usize = 12;
 /// The levels of [`calibration`], in 1/255.
 const LEVELS: [f32; 4] = [5.0, 15.0, 25.0, 50.0];
 
+/// How far beyond 0..1 the pixels of [`calibration`] go: a finer grid of the input is worth more than the whole value of what
+/// little noise takes further, as the picture is added behind the network.
+const OUTSIDE: f32 = 0.4;
+
 /// Noisy squares of `side` pixels with their levels, for the choice of quantization ranges.
 pub fn calibration(side: usize) -> impl Iterator<Item = (Vec<f32>, f32)> {
     (0..8).map(move |index| {
         let level = LEVELS[index % LEVELS.len()] / 255.0;
         let mut noise = Noise(index as u32 + 1);
         let clean = mosaic(pictures::calibration_set(), index * 3, side, side);
-        (clean.iter().map(|x| x + level * noise.normal()).collect(), level)
+        let noisy = clean.iter().map(|x| (x + level * noise.normal()).clamp(-OUTSIDE, 1.0 + OUTSIDE));
+        (noisy.collect(), level)
     })
 }
 

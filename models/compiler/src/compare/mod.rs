@@ -6,6 +6,7 @@ pub use order::{Order, orders};
 
 use crate::calibrate::{FloatModel, Sample};
 use crate::graph::Graph;
+use crate::picture::PictureLoss;
 use order::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -63,6 +64,9 @@ pub struct Comparison {
     #[serde(with = "decibels")]
     pub snr_db: f64,
     pub max_abs_diff: f64,
+    /// Where the model makes a picture of a picture; [`compare_layers`] leaves it to its caller.
+    #[serde(default)]
+    pub picture: Option<PictureLoss>,
     /// Values that both models show, in the reference's order.
     pub layers: Vec<LayerComparison>,
     /// Where the SNR is lowest.
@@ -158,6 +162,7 @@ pub fn compare_layers(
         top1_agreement: agreeing as f64 / rows.max(1) as f64,
         snr_db: total.snr_db(),
         max_abs_diff: total.max_abs,
+        picture: None,
         layers,
         worst_layer: worst,
     })

@@ -4,6 +4,7 @@ use super::{ActivationReport, Execution, LayerReport, QuantReport, Sizes, Weight
 use crate::calibrate::Ranges;
 use crate::compare::snr_db;
 use crate::graph::{Graph, Node, Op, StoredWeights, Value, ValueId};
+use crate::picture::PictureIo;
 use crate::quantize::grid::ends;
 use crate::quantize::roles::op_name;
 use std::collections::HashSet;
@@ -70,6 +71,7 @@ impl QuantReport {
             sensitivities: Vec::new(),
             frontier: Vec::new(),
             factorized: Vec::new(),
+            picture: PictureIo::of(original),
             comparison: None,
         }
     }

@@ -13,7 +13,7 @@ const FEW_SAMPLES: usize = 20;
 const CUT: f32 = 0.5;
 
 pub(super) fn hints(report: &QuantReport) -> Vec<String> {
-    let mut hints = Vec::new();
+    let mut hints = report.warnings();
     let measured = report.comparison.is_some();
     if !measured {
         hints.push(

@@ -169,6 +169,10 @@ fn cards(out: &mut String, report: &QuantReport) {
         card(out, &db, "SNR at the outputs");
         card(out, &format!("{:.1} %", c.top1_agreement * 100.0), &format!("same top-1, {} inputs", c.inputs));
     }
+    if let Some((picture, loss)) = report.picture_loss() {
+        let db = if loss.psnr_db >= 999.0 { "exact".into() } else { format!("{:.1} dB", loss.psnr_db) };
+        card(out, &db, &format!("PSNR of {} beside float", shorten(&picture.output)));
+    }
     let (constant, channels) = dead(report);
     if channels > 0 {
         card(out, &format!("{constant} of {channels}"), "channels constant in calibration");

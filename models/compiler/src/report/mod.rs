@@ -3,11 +3,13 @@ mod build;
 mod factors;
 mod hints;
 mod html;
+mod picture;
 mod svg;
 mod text;
 
 use crate::compare::{Comparison, decibels};
 use crate::passes::FactorizedConv;
+use crate::picture::{PictureIo, PictureLoss};
 use crate::plan::MemoryPlan;
 use crate::prepare::Sensitivity;
 use serde::{Deserialize, Serialize};
@@ -126,6 +128,9 @@ pub struct QuantReport {
     /// Convolutions that were cut in two of low rank.
     #[serde(default)]
     pub factorized: Vec<FactorizedConv>,
+    /// The output that is a picture made of an input.
+    #[serde(default)]
+    pub picture: Option<PictureIo>,
     /// Known after [`set_comparison`](Self::set_comparison).
     pub comparison: Option<Comparison>,
 }
@@ -201,6 +206,16 @@ impl QuantReport {
         let time = |layer: &LayerReport| layer.micros.unwrap_or(0.0);
         let slowest = self.layers.iter().max_by(|a, b| time(a).total_cmp(&time(b)))?;
         slowest.micros.map(|_| slowest)
+    }
+
+    /// The output that is a picture made of an input, and what it loses; known after a comparison.
+    pub fn picture_loss(&self) -> Option<(&PictureIo, PictureLoss)> {
+        self.picture.as_ref().zip(self.comparison.as_ref()?.picture)
+    }
+
+    /// What is likely to go wrong, and what to do about it.
+    pub fn warnings(&self) -> Vec<String> {
+        picture::image_form(self).into_iter().collect()
     }
 
     /// A self-contained HTML page.

@@ -51,6 +51,7 @@ fn report() -> QuantReport {
         sensitivities: Vec::new(),
         frontier: Vec::new(),
         factorized: Vec::new(),
+        picture: None,
         comparison: None,
     }
 }
@@ -101,6 +102,7 @@ fn pages_are_well_formed_and_hold_every_layer() {
             top1_agreement: 0.975,
             snr_db: 22.0,
             max_abs_diff: 0.5,
+            picture: None,
             layers,
             worst_layer: Some("block2:0".into()),
         });

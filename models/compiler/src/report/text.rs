@@ -35,6 +35,14 @@ pub(super) fn summary(report: &QuantReport) -> String {
             c.inputs
         );
     }
+    if let Some((picture, loss)) = report.picture_loss() {
+        let (db, peak) = (loss.psnr_db.min(999.0), loss.peak);
+        let _ =
+            writeln!(out, "  picture   {}: PSNR {db:.1} dB beside float (peak {peak:.3})", shorten(&picture.output));
+    }
+    for warning in report.warnings() {
+        let _ = writeln!(out, "  warning   {warning}");
+    }
     super::factors::lines(&mut out, &report.factorized);
     let (constant, channels) = dead(report);
     if constant > 0 {

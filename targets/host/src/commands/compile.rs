@@ -14,8 +14,10 @@ use selvedge_compiler::graph::{Graph, ValueId};
 use selvedge_compiler::import::{Bound, ImportOptions};
 use selvedge_compiler::lower::TargetSpec;
 use selvedge_compiler::mixed::compile_mixed;
+use selvedge_compiler::picture::PictureIo;
 use selvedge_compiler::plan::{MemoryOptions, Region};
 use selvedge_compiler::quantize::QuantScheme;
+use selvedge_compiler::report::QuantReport;
 use selvedge_compiler::split::split_weights;
 use selvedge_compiler::{CompileOptions, Compiled, ObserverKind, compile_calibrated, compile_loaded, load};
 use std::path::{Path, PathBuf};
@@ -49,6 +51,10 @@ pub struct Args {
     /// on the calibration data
     #[arg(long, value_name = "DB", conflicts_with = "elastic")]
     min_snr: Option<f64>,
+    /// Refuse to write a model that makes a picture of a picture (a denoiser) and whose output has less than this peak
+    /// signal-to-noise ratio beside the float model, measured on the calibration data
+    #[arg(long, value_name = "DB", conflicts_with = "elastic")]
+    min_psnr: Option<f64>,
     #[command(flatten)]
     factorize: super::factorize::Args,
     /// f32 arithmetic: `exact` gives the same bits on every CPU
@@ -101,6 +107,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut options = options(args)?;
     let graph = load(&bytes, &options.import).map_err(|e| Failure::bad(format!("{name}: {e}")))?;
     keep_f32(&graph, &args.keep_f32, &mut options).map_err(|e| Failure::bad(format!("{name}: --keep-f32: {e}")))?;
+    if let Some(least) = args.min_psnr {
+        psnr_is_measurable(args, &graph, least).map_err(|e| e.prefixed(&name))?;
+    }
     let samples = args.calibration.as_deref().map(|spec| samples(spec, &graph)).transpose()?;
     let compared = samples.as_ref().map(|s| s.iter().take(COMPARED).cloned().collect::<Vec<_>>());
     if !args.low_bit.elastic.is_empty() {
@@ -129,6 +138,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         bar.finish_and_clear();
         compiled.report.set_comparison(comparison.map_err(|e| Failure::bad(format!("{name}: {e}")))?);
     }
+    if let Some(least) = args.min_psnr {
+        check_psnr(&compiled.report, least).map_err(|e| e.prefixed(&name))?;
+    }
     write_artifact(args, &compiled.artifact)?;
     compiled.report.model = args.model.file_name().map_or_else(|| name.clone(), |f| f.to_string_lossy().into_owned());
     compiled.report.set_artifact(compiled.artifact.len(), compiled.plan.arena_bytes);
@@ -139,6 +151,41 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     print!("{}", summary(&args.output.display().to_string(), &compiled));
     Ok(())
+}
+
+/// Refuses `--min-psnr` where nothing could be measured.
+fn psnr_is_measurable(args: &Args, graph: &Graph, least: f64) -> Result<(), Failure> {
+    let refuse = |why: &str| Err(Failure::bad(format!("--min-psnr {least}: {why}")));
+    if !least.is_finite() {
+        return refuse("give a number of decibels");
+    }
+    if PictureIo::of(graph).is_none() {
+        return refuse("no output is a picture as large as an input; --min-snr takes any model");
+    }
+    if args.calibration.is_none() {
+        return refuse("it is measured on calibration data; give --calibration");
+    }
+    Ok(())
+}
+
+/// Refuses a picture that lost too much.
+fn check_psnr(report: &QuantReport, least: f64) -> Result<(), Failure> {
+    let Some((picture, loss)) = report.picture_loss() else {
+        return Err(Failure::bad(format!(
+            "--min-psnr {least}: the float model's output is the same everywhere on these samples"
+        )));
+    };
+    // Written so that NaN is refused.
+    if loss.psnr_db >= least {
+        return Ok(());
+    }
+    let worst = report.worst().first().map_or("NODE", |layer| layer.name.split(';').next().unwrap_or_default());
+    let form = if loss.image_form { "retrain the network to say what is to be added (residual form), " } else { "" };
+    Err(Failure::bad(format!(
+        "--min-psnr {least}: output '{}' has {:.1} dB beside the float model (peak {:.3}); nothing was written. \
+         {form}try --bias-correction, --observer mse, weights of more bits, or layers in f32, the worst first: --keep-f32 {worst}",
+        picture.output, loss.psnr_db, loss.peak
+    )))
 }
 
 /// Adds to the report what each layer takes on this machine.
