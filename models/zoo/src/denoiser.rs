@@ -3,7 +3,7 @@
 //! Trained on pictures in the public domain or under CC0 and on drawn shapes, by `denoiser/train.py`; see
 //! `DATA-LICENCES.md`.
 
-use crate::pictures;
+use crate::{Noise, pictures};
 
 /// The network: ONNX, opset 17, 39 369 parameters.
 ///
@@ -60,19 +60,6 @@ fn mosaic(set: pictures::Samples, first: usize, height: usize, width: usize) -> 
         0.299 * channel(0) + 0.587 * channel(1) + 0.114 * channel(2)
     };
     (0..height * width).map(pixel).collect()
-}
-
-/// Numbers near a normal law: sums of 12 uniform ones of a linear congruential generator.
-struct Noise(u32);
-
-impl Noise {
-    fn normal(&mut self) -> f32 {
-        let uniform = |state: &mut u32| {
-            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (*state >> 8) as f32 / (1 << 24) as f32
-        };
-        (0..12).map(|_| uniform(&mut self.0)).sum::<f32>() - 6.0
-    }
 }
 
 #[cfg(test)]

@@ -14,5 +14,19 @@
 #![forbid(unsafe_code)]
 
 pub mod denoiser;
+pub mod digit_samples;
 pub mod digits;
 pub mod pictures;
+
+/// Numbers near a normal law: sums of 12 uniform ones of a linear congruential generator.
+struct Noise(u32);
+
+impl Noise {
+    fn normal(&mut self) -> f32 {
+        let uniform = |state: &mut u32| {
+            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (*state >> 8) as f32 / (1 << 24) as f32
+        };
+        (0..12).map(|_| uniform(&mut self.0)).sum::<f32>() - 6.0
+    }
+}
