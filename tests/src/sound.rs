@@ -71,7 +71,7 @@ pub fn noise(kind: &str, len: usize, seed: u64) -> Vec<f32> {
         }
         // Mains and its harmonics, the odd ones louder, over a little white noise.
         "hum" => {
-            let phases: Vec<f32> = (0..20).map(|_| random.between(0.0, 6.28)).collect();
+            let phases: Vec<f32> = (0..20).map(|_| random.between(0.0, std::f32::consts::TAU)).collect();
             let tone = |i: usize, h: usize| {
                 let loud = if h.is_multiple_of(2) { 0.3 } else { 1.0 };
                 loud / h as f32 * (turn * 50.0 * (h * i % 320_000) as f32 + phases[h - 1]).sin()
@@ -118,8 +118,8 @@ fn voice(len: usize, random: &mut Uniform) -> Vec<f32> {
     let (pitch, glide) = (random.between(90.0, 220.0), random.between(0.7, 2.0));
     let (syllables, vowels) = (random.between(2.0, 5.0), random.between(0.8, 2.5));
     let turn = std::f32::consts::TAU / RATE;
-    let mut phase = random.between(0.0, 6.28);
-    let (start, mut memory) = (random.between(0.0, 6.28), [[0.0f32; 2]; 2]);
+    let mut phase = random.between(0.0, std::f32::consts::TAU);
+    let (start, mut memory) = (random.between(0.0, std::f32::consts::TAU), [[0.0f32; 2]; 2]);
     let one = |i: usize| {
         let t = turn * i as f32;
         phase = (phase + turn * pitch * (1.0 + 0.2 * (glide * t).sin())) % std::f32::consts::TAU;

@@ -187,7 +187,7 @@ fn generate(session: &mut Session<'_>, schedule: Schedule<'_>, way: Way<'_>, cou
 }
 
 fn count() -> usize {
-    std::env::var("SELVEDGE_DIGIT_SAMPLES").map_or(100, |count| count.parse().expect("a number of samples"))
+    std::env::var("SELVEDGE_DIGIT_SAMPLES").map_or(50, |count| count.parse().expect("a number of samples"))
 }
 
 fn with_schedule<R>(f: impl FnOnce(Schedule<'_>) -> R) -> R {

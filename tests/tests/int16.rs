@@ -11,9 +11,10 @@ use selvedge_core::Format;
 use selvedge_tests::{data_dir, npz};
 use selvedge_zoo::digits;
 
-fn calibrated(onnx: &[u8], samples: &[Sample], scheme: QuantScheme) -> Result<Compiled, CompileError> {
+fn calibrated(onnx: &[u8], samples: &[Sample], scheme: QuantScheme) -> Result<Compiled, Box<CompileError>> {
     let options = CompileOptions { scheme, ..CompileOptions::default() };
     compile_calibrated(load(onnx, &options.import).expect("imports"), samples.iter().cloned(), &options)
+        .map_err(Box::new)
 }
 
 /// Real outputs of the artifact for each input, the same bits on every instruction set.
@@ -131,12 +132,12 @@ fn what_is_no_number_is_refused_at_the_input() {
 
 #[test]
 fn other_weights_and_missing_ranges_are_refused() {
-    let kind = |result: Result<Compiled, CompileError>| match result {
+    let kind = |result: Result<Compiled, Box<CompileError>>| match result.map_err(|error| *error) {
         Err(CompileError::Quantize(error)) => error,
         other => panic!("{:?}", other.map(|compiled| compiled.report.mode)),
     };
     let options = CompileOptions { scheme: QuantScheme::w8_i16(), ..CompileOptions::default() };
-    assert_eq!(kind(compile(digits::ONNX, &options)), QuantizeError::NoRanges);
+    assert_eq!(kind(compile(digits::ONNX, &options).map_err(Box::new)), QuantizeError::NoRanges);
     let width = selvedge_compiler::lowbit::Width::W4;
     let weights = WeightFormat::Low(LowBitFormat { width, group: 0 });
     let scheme = QuantScheme { weights, activations: ActivationFormat::I16, ..QuantScheme::w8a8() };

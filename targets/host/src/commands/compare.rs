@@ -162,13 +162,14 @@ impl Probe for Shower<'_, '_> {
     }
 }
 
-/// Real values of an f32, int8 or uint8 tensor.
+/// Real values of an f32, int8, uint8 or int16 tensor.
 fn real(view: &TensorView<'_>, bytes: &[u8]) -> Option<Vec<f32>> {
     let (scale, zp) = view.quantization().unwrap_or((1.0, 0));
     Some(match view.dtype {
         DType::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
         DType::I8 => bytes.iter().map(|&b| (b as i8 as i32 - zp) as f32 * scale).collect(),
         DType::U8 => bytes.iter().map(|&b| (b as i32 - zp) as f32 * scale).collect(),
+        DType::I16 => bytes.as_chunks::<2>().0.iter().map(|&b| f32::from(i16::from_le_bytes(b)) * scale).collect(),
         _ => return None,
     })
 }
