@@ -24,12 +24,13 @@ build() {
   # Defaults of defmt show errors only.
   if [ "$1" = log ]; then features=$feature,defmt; export DEFMT_LOG=info; fi
   if [ "$1" = regions ]; then features=$feature,regions; fi
+  # Said here too: in a condition nothing ends at the first failure.
   (
-    cd "$here/$crate"
+    cd "$here/$crate" || exit
     export CARGO_TARGET_DIR=$dir SELVEDGE_MODELS=$2
     [ -z "$cpu" ] || export RUSTFLAGS="-C target-cpu=$cpu"
     "$here/cross-cargo" "$target" build --locked -q --release ${features:+--features "$features"} --bin "$1" >&2
-  )
+  ) || return
   echo "$dir/$target/release/$1"
 }
 

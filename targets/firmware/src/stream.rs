@@ -76,6 +76,10 @@ pub fn run(
             "stream {} setup {setup} frame {frame} arena {bytes} state {kept} artifact {artifact} stack {stack}",
             model.name
         );
+        // A run leaves something else in an input's memory.
+        if let Some(last) = model.inputs().last() {
+            session.input(0)?.copy_from_bytes(last)?;
+        }
         let mut ops = Ops { board, empty, sums: [("", "", 0, 0); 48] };
         session.step_probed(&mut ops)?;
         for (op, format, steps, count) in ops.sums.iter().filter(|sum| sum.2 > 0) {
