@@ -4,6 +4,7 @@
 pub mod conformance;
 pub mod device;
 pub mod digest;
+pub mod everywhere;
 pub mod exercise;
 pub mod mutate;
 pub mod sound;

@@ -1,13 +1,14 @@
 //! Models with int8 weights and int16 activations. Oracles: the quantized graph in f32 with every value rounded to
 //! its grid; the same weights under f32 activations, which int16 has to come close to.
 
-use selvedge::{AlignedBuf, Artifact, ErrorKind, IsaKind, Session};
+use selvedge::{AlignedBuf, Artifact, ErrorKind, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::ArrayData;
 use selvedge_compiler::quantize::{ActivationFormat, LowBitFormat, QuantScheme, QuantizeError, WeightFormat};
 use selvedge_compiler::simulate::{SimMode, Simulator};
 use selvedge_compiler::{CompileError, CompileOptions, Compiled, compile, compile_calibrated, load};
 use selvedge_core::Format;
+use selvedge_tests::everywhere::{everywhere, snr_db};
 use selvedge_tests::{data_dir, npz};
 use selvedge_zoo::digits;
 
@@ -17,39 +18,11 @@ fn calibrated(onnx: &[u8], samples: &[Sample], scheme: QuantScheme) -> Result<Co
         .map_err(Box::new)
 }
 
-/// Real outputs of the artifact for each input, the same bits on every instruction set.
-fn run(compiled: &Compiled, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let file = AlignedBuf::from(&compiled.artifact[..]);
-    let artifact = Artifact::parse(&file).expect("sound");
-    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut each = IsaKind::ALL.into_iter().filter(|isa| isa.is_available()).map(|isa| {
-        let mut session = Session::new(artifact, &mut arena).expect("valid").with_isa(isa).expect("here");
-        let run = |x: &Vec<f32>| {
-            session.input(0).and_then(|input| input.quantize_from_f32(x)).expect("fits");
-            session.run().expect("runs");
-            let output = session.output(0).expect("has one");
-            let mut reals = vec![0.0; output.elements()];
-            output.dequantize_into(&mut reals).expect("fits");
-            reals
-        };
-        inputs.iter().map(run).collect::<Vec<_>>()
-    });
-    let first = each.next().expect("one at least");
-    each.for_each(|other| assert_eq!(other, first));
-    first
-}
-
 fn simulated(compiled: &Compiled, inputs: &[Vec<f32>], mode: SimMode) -> Vec<Vec<f32>> {
     let graph = if mode == SimMode::Float { &compiled.float_graph } else { &compiled.graph };
     let mut simulator = Simulator::new(graph, mode).expect("lowers");
     let run = |x: &Vec<f32>| simulator.run(&[ArrayData::F32(x.clone())], &mut |_, _, _| {}).expect("runs")[0].to_f32();
     inputs.iter().map(run).collect()
-}
-
-fn snr(found: &[Vec<f32>], want: &[Vec<f32>]) -> f64 {
-    let pairs = || found.iter().flatten().zip(want.iter().flatten()).map(|(&f, &w)| (f64::from(f), f64::from(w)));
-    let signal: f64 = pairs().map(|(_, w)| w * w).sum();
-    10.0 * (signal / pairs().map(|(f, w)| (f - w) * (f - w)).sum::<f64>()).log10()
 }
 
 /// Prints what each form of activations gives beside the float model; int16 may lose 0.5 dB to f32 ones.
@@ -58,16 +31,16 @@ fn check(name: &str, onnx: &[u8], samples: &[Sample], inputs: &[Vec<f32>]) {
     let layers = int16.program.steps.iter().filter(|step| step.macs > 0);
     let notes = &int16.program.notes;
     assert!(layers.clone().count() > 3 && layers.clone().all(|step| step.format == Format::I16W8), "{name}: {notes:?}");
-    let found = run(&int16, inputs);
-    let oracle = snr(&found, &simulated(&int16, inputs, SimMode::FakeQuant));
+    let found = everywhere(name, &int16, inputs);
+    let oracle = snr_db(&found, &simulated(&int16, inputs, SimMode::FakeQuant));
     let want = simulated(&int16, inputs, SimMode::Float);
     let others = [QuantScheme::w8a8(), QuantScheme::w8_f32()].map(|scheme| {
         let compiled = calibrated(onnx, samples, scheme).expect("compiles");
         let arena = compiled.plan.arena_bytes;
-        (snr(&run(&compiled, inputs), &want), compiled.artifact.len(), arena)
+        (snr_db(&everywhere(name, &compiled, inputs), &want), compiled.artifact.len(), arena)
     });
     let [int8, float] = others;
-    let int16 = (snr(&found, &want), int16.artifact.len(), int16.plan.arena_bytes);
+    let int16 = (snr_db(&found, &want), int16.artifact.len(), int16.plan.arena_bytes);
     let text = |(snr, file, arena): (f64, usize, usize)| format!("{snr:.1} dB, {file} and {arena} bytes");
     println!(
         "{name}: int8 {}; int16 {}; f32 {}; int16 against its oracle {oracle:.1} dB",

@@ -1,40 +1,17 @@
 //! Models in f32 whose weights are stored as halves or int8. Oracles: the float program with the widened weights, bit
 //! for bit (halves); the same with weights times scales, and the weights' own loss (int8).
 
-use selvedge::{AlignedBuf, Artifact, IsaKind, Session};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::ArrayData;
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::simulate::{SimMode, Simulator};
 use selvedge_compiler::{CompileOptions, Compiled, compile};
+use selvedge_tests::everywhere::{bits, everywhere, snr_db};
 use selvedge_tests::{data_dir, npz};
 use selvedge_zoo::digits;
 
 fn compiled(onnx: &[u8], scheme: QuantScheme) -> Compiled {
     compile(onnx, &CompileOptions { scheme, ..CompileOptions::default() }).unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Outputs of the artifact for each input, the same bits on every instruction set.
-fn run(compiled: &Compiled, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let file = AlignedBuf::from(&compiled.artifact[..]);
-    let artifact = Artifact::parse(&file).expect("sound");
-    let mut arena = AlignedBuf::zeroed(artifact.arena_bytes());
-    let mut each = IsaKind::ALL.into_iter().filter(|isa| isa.is_available()).map(|isa| {
-        let mut session = Session::new(artifact, &mut arena).expect("valid").with_isa(isa).expect("here");
-        let run = |x: &Vec<f32>| {
-            session.input(0).and_then(|input| input.copy_from_f32(x)).expect("fits");
-            session.run().expect("runs");
-            session.output(0).and_then(|output| output.as_f32().map(<[f32]>::to_vec)).expect("f32")
-        };
-        inputs.iter().map(run).collect::<Vec<_>>()
-    });
-    let first = each.next().expect("one at least");
-    each.for_each(|other| assert!(other.iter().flatten().map(|v| v.to_bits()).eq(bits(&first))));
-    first
-}
-
-fn bits(all: &[Vec<f32>]) -> impl Iterator<Item = u32> {
-    all.iter().flatten().map(|v| v.to_bits())
 }
 
 /// The quantized graph with its weights as f32, run as float.
@@ -46,21 +23,15 @@ fn widened(compiled: &Compiled, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
     inputs.iter().map(run).collect()
 }
 
-fn snr(found: &[Vec<f32>], want: &[Vec<f32>]) -> f64 {
-    let pairs = || found.iter().flatten().zip(want.iter().flatten()).map(|(&f, &w)| (f64::from(f), f64::from(w)));
-    let signal: f64 = pairs().map(|(_, w)| w * w).sum();
-    10.0 * (signal / pairs().map(|(f, w)| (f - w) * (f - w)).sum::<f64>()).log10()
-}
-
 /// Bytes of the artifacts in f32, half and int8, and the least SNR of the last two against f32.
 fn check(name: &str, onnx: &[u8], inputs: &[Vec<f32>], least: [f64; 2]) {
     let float = compiled(onnx, QuantScheme::f32());
     let (half, int8) = (compiled(onnx, QuantScheme::f16()), compiled(onnx, QuantScheme::w8_f32()));
-    let want = run(&float, inputs);
-    let [halves, codes] = [&half, &int8].map(|compiled| run(compiled, inputs));
+    let want = everywhere(name, &float, inputs);
+    let [halves, codes] = [&half, &int8].map(|compiled| everywhere(name, compiled, inputs));
     assert!(bits(&halves).eq(bits(&widened(&half, inputs))), "{name}: halves are not the widened weights");
-    assert!(snr(&codes, &widened(&int8, inputs)) > 100.0, "{name}: scales");
-    let found = [snr(&halves, &want), snr(&codes, &want)];
+    assert!(snr_db(&codes, &widened(&int8, inputs)) > 100.0, "{name}: scales");
+    let found = [snr_db(&halves, &want), snr_db(&codes, &want)];
     let sizes = [&float, &half, &int8].map(|compiled| compiled.artifact.len());
     println!("{name}: {sizes:?} bytes; f16 {:.1} dB, int8 {:.1} dB", found[0], found[1]);
     assert!(found.iter().zip(least).all(|(found, least)| *found > least), "{name}: {found:?}");

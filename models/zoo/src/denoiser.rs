@@ -15,6 +15,10 @@ pub const ONNX: &[u8] = include_bytes!("../denoiser/denoiser.onnx");
 /// (`denoiser/train_ternary.py`). Inputs and outputs as those of [`ONNX`].
 pub const TERNARY_ONNX: &[u8] = include_bytes!("../denoiser/denoiser_ternary.onnx");
 
+/// A network of the same form that learned the score of noisy pictures from noisy pictures alone (`denoiser/train_score.py`). Inputs and
+/// output as those of [`ONNX`]: the output is the level's square times the score.
+pub const SCORE_ONNX: &[u8] = include_bytes!("../denoiser/denoiser_score.onnx");
+
 /// Pixels around a pixel that its result depends on, on each side: six 3×3 convolutions over blocks of 2×2 pixels.
 pub const HALO: usize = 12;
 
