@@ -14,7 +14,7 @@ pub(super) fn summary(report: &QuantReport) -> String {
     let widened = of(|e| *e == Execution::Widened);
     let f32s = of(|e| matches!(e, Execution::F32(_)));
     // What the file quantized throughout was not touched by the scheme.
-    let mode = if file > 0 && int8 + int16 + widened + f32s == 0 { "int8 as in the file" } else { &report.mode };
+    let mode = if file > 0 && int8 + int16 + widened + f32s == 0 { "quantized as in the file" } else { &report.mode };
     let _ = writeln!(out, "{}: {mode}", report.model);
     let widened_text = if widened > 0 { format!("{widened} f32 with narrower weights, ") } else { String::new() };
     let integers = if int16 > 0 { format!("{int16} int16") } else { format!("{int8} int8") };
