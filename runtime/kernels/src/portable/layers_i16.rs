@@ -216,20 +216,6 @@ pub fn depthwise_with(x: &[i16], w: &[i8], s: &ConvShape, q: &RequantI16<'_>, ou
     }
 }
 
-// Compiled here: in a firmware's own crate they would be compiled for size.
-
-pub fn conv2d(x: &[i16], w: &[i8], s: &ConvShape, q: &RequantI16<'_>, out: &mut [i16], scratch: &mut [u8]) {
-    conv2d_with(crate::Portable, x, w, s, q, out, scratch);
-}
-
-pub fn depthwise(x: &[i16], w: &[i8], s: &ConvShape, q: &RequantI16<'_>, out: &mut [i16]) {
-    depthwise_with(x, w, s, q, out);
-}
-
-pub fn dense(x: &[i16], w: &[i8], k: usize, n: usize, q: &RequantI16<'_>, out: &mut [i16]) {
-    dense_with(crate::Portable, x, w, k, n, q, out);
-}
-
 /// Exact.
 #[inline(always)]
 pub fn add_with(a: &[i16], b: &[i16], p: &AddI16, out: &mut [i16]) {
@@ -244,14 +230,6 @@ pub fn add_in_place_with(a: &[i16], p: &AddI16, out: &mut [i16]) {
     for (out, &a) in out.iter_mut().zip(a) {
         *out = arith::add_i16(a, *out, p.m1, p.m2, p.s, p.lo, p.hi);
     }
-}
-
-pub fn add_in_place(a: &[i16], p: &AddI16, out: &mut [i16]) {
-    add_in_place_with(a, p, out);
-}
-
-pub fn add(a: &[i16], b: &[i16], p: &AddI16, out: &mut [i16]) {
-    add_with(a, b, p, out);
 }
 
 /// Exact: the bounds are beyond those of int16, and rounding is that of [`super::quantize_i8`]. `false` where a
@@ -271,16 +249,38 @@ pub fn quantize_with(x: &[f32], scale: f32, out: &mut [i16]) -> bool {
     nan == 0
 }
 
-pub fn quantize(x: &[f32], scale: f32, out: &mut [i16]) -> bool {
-    quantize_with(x, scale, out)
-}
-
 /// Exact.
 #[inline(always)]
 pub fn dequantize_with(x: &[i16], scale: f32, out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(x) {
         *out = arith::dequantize_i16(x, scale);
     }
+}
+
+// Compiled here: in a firmware's own crate they would be compiled for size.
+
+pub fn conv2d(x: &[i16], w: &[i8], s: &ConvShape, q: &RequantI16<'_>, out: &mut [i16], scratch: &mut [u8]) {
+    conv2d_with(crate::Portable, x, w, s, q, out, scratch);
+}
+
+pub fn depthwise(x: &[i16], w: &[i8], s: &ConvShape, q: &RequantI16<'_>, out: &mut [i16]) {
+    depthwise_with(x, w, s, q, out);
+}
+
+pub fn dense(x: &[i16], w: &[i8], k: usize, n: usize, q: &RequantI16<'_>, out: &mut [i16]) {
+    dense_with(crate::Portable, x, w, k, n, q, out);
+}
+
+pub fn add_in_place(a: &[i16], p: &AddI16, out: &mut [i16]) {
+    add_in_place_with(a, p, out);
+}
+
+pub fn add(a: &[i16], b: &[i16], p: &AddI16, out: &mut [i16]) {
+    add_with(a, b, p, out);
+}
+
+pub fn quantize(x: &[f32], scale: f32, out: &mut [i16]) -> bool {
+    quantize_with(x, scale, out)
 }
 
 pub fn dequantize(x: &[i16], scale: f32, out: &mut [f32]) {
