@@ -22,8 +22,53 @@ pub trait DotI16: Copy {
 impl DotI16 for crate::Portable {
     #[inline(always)]
     fn block<const R: usize>(self, panel: &[i8], channels: usize, rows: [&[i16]; R]) -> [[i32; NR]; R] {
-        dot::dot(panel, channels, rows)
+        if dot::VECTORS { dot::dot(panel, channels, rows) } else { block_in_registers(panel, channels, rows) }
     }
+}
+
+/// For cores without vectors: 4 channels times two rows in registers.
+#[inline(always)]
+fn block_in_registers<const R: usize>(panel: &[i8], channels: usize, rows: [&[i16]; R]) -> [[i32; NR]; R] {
+    let mut all = [[0; NR]; R];
+    for first in (0..channels).step_by(4) {
+        let panel = panel.get(first * KR..).unwrap_or_default();
+        for (rows, all) in rows.chunks(2).zip(all.chunks_mut(2)) {
+            let mut put = |row: usize, sums: [i32; 4]| {
+                if let Some(to) = all.get_mut(row).and_then(|all| all.get_mut(first..first + 4)) {
+                    to.copy_from_slice(&sums);
+                }
+            };
+            match *rows {
+                [a, b] => {
+                    let [a, b] = four_channels(panel, channels * KR, [a, b]);
+                    put(0, a);
+                    put(1, b);
+                }
+                [a] => put(0, four_channels(panel, channels * KR, [a])[0]),
+                _ => {}
+            }
+        }
+    }
+    all
+}
+
+/// Sums of rows with the first 4 channels of `panel`, whose quads of k are `stride` bytes apart. A narrow panel has zeros
+/// behind it: 4 channels can be read of its last quad.
+#[inline(never)]
+fn four_channels<const P: usize>(panel: &[i8], stride: usize, rows: [&[i16]; P]) -> [[i32; 4]; P] {
+    let mut sums = [[0i32; 4]; P];
+    let rows = rows.map(|row| row.as_chunks::<KR>().0);
+    for quad in 0..rows.first().map_or(0, |row| row.len()) {
+        let Some(w) = panel.get(quad * stride..).and_then(<[i8]>::first_chunk::<{ 4 * KR }>) else { break };
+        for (row, sums) in rows.iter().zip(&mut sums) {
+            let Some(x) = row.get(quad) else { continue };
+            for (w, sum) in w.as_chunks::<KR>().0.iter().zip(sums) {
+                let pair = |i: usize| i32::from(x[i]) * i32::from(w[i]) + i32::from(x[i + 1]) * i32::from(w[i + 1]);
+                *sum = sum.wrapping_add(pair(0)).wrapping_add(pair(2));
+            }
+        }
+    }
+    sums
 }
 
 #[inline(always)]
@@ -285,4 +330,29 @@ pub fn quantize(x: &[f32], scale: f32, out: &mut [i16]) -> bool {
 
 pub fn dequantize(x: &[i16], scale: f32, out: &mut [f32]) {
     dequantize_with(x, scale, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::buffers::Rng;
+
+    #[test]
+    fn sums_in_registers_equal_those_in_lanes_on_every_number_of_channels() {
+        let rng = &mut Rng(29);
+        for channels in 1..=NR {
+            for quads in 0..=BLOCK / KR {
+                // The zeros behind a narrow panel.
+                let mut panel = rng.i8s(quads * channels * KR);
+                panel.resize(panel.len() + (NR - channels) * KR, 0);
+                let rows: [std::vec::Vec<i16>; 3] =
+                    core::array::from_fn(|_| (0..quads * KR).map(|_| rng.next() as i16).collect());
+                let rows = rows.each_ref().map(|row| &row[..]);
+                let (found, want) = (block_in_registers(&panel, channels, rows), dot::dot(&panel, channels, rows));
+                for (found, want) in found.iter().zip(want) {
+                    assert_eq!(found[..channels], want[..channels], "{channels} channels, {quads} quads");
+                }
+            }
+        }
+    }
 }
