@@ -265,6 +265,8 @@ kernels! {
         dense_w2__dsp_4x8 { family: DenseW2, tile: (4, 8) }
         dense_t2__dsp_4x8 { family: DenseT2, tile: (4, 8) }
         add_i8__dsp { family: AddI8, tile: (1, 1) }
+        conv2d_i16_w8__dsp_1x4 { family: Conv2dI16W8, tile: (1, 4) }
+        dense_i16_w8__dsp_1x4 { family: DenseI16W8, tile: (1, 4) }
     }
     Helium, cfg(selvedge_helium) {
         conv2d_w8__helium_4x8 { family: Conv2dW8, tile: (4, 8) }

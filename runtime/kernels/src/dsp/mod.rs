@@ -21,6 +21,7 @@ mod depthwise_w8;
 mod elementwise_i8;
 mod epilogue;
 mod gather;
+mod layers_i16;
 mod low_bit;
 mod low_lines;
 mod low_row;
@@ -102,5 +103,3 @@ impl IsaI8 for Dsp {
 }
 
 portable_f32!(Dsp);
-
-impl crate::isa::IsaI16 for Dsp {}
