@@ -33,9 +33,7 @@ pub fn bits(all: &[Vec<f32>]) -> impl Iterator<Item = u32> {
     all.iter().flatten().map(|v| v.to_bits())
 }
 
-/// 10·log₁₀ of signal over difference.
+/// [`snr`](crate::snr) of all numbers.
 pub fn snr_db(found: &[Vec<f32>], want: &[Vec<f32>]) -> f64 {
-    let pairs = || found.iter().flatten().zip(want.iter().flatten()).map(|(&f, &w)| (f64::from(f), f64::from(w)));
-    let signal: f64 = pairs().map(|(_, w)| w * w).sum();
-    10.0 * (signal / pairs().map(|(f, w)| (f - w) * (f - w)).sum::<f64>()).log10()
+    crate::snr(&want.concat(), &found.concat())
 }

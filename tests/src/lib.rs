@@ -61,6 +61,13 @@ pub fn isas(what: &str) -> Vec<IsaKind> {
     here
 }
 
+/// 10·log₁₀ of signal over difference.
+pub fn snr(truth: &[f32], found: &[f32]) -> f64 {
+    let pairs = || truth.iter().zip(found).map(|(&t, &f)| (f64::from(t), f64::from(f)));
+    let signal: f64 = pairs().map(|(t, _)| t * t).sum();
+    10.0 * (signal / pairs().map(|(t, f)| (t - f) * (t - f)).sum::<f64>()).log10()
+}
+
 /// Every array of an `.npz` file by name.
 pub fn npz(path: &std::path::Path) -> BTreeMap<String, Array> {
     read_npz(path).unwrap_or_else(|e| panic!("{e}")).into_iter().collect()

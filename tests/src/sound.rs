@@ -22,13 +22,6 @@ pub fn samples(path: &Path) -> Vec<f32> {
     data.as_chunks::<2>().0.iter().map(|pair| f32::from(i16::from_le_bytes(*pair)) / 32_768.0).collect()
 }
 
-/// 10·log₁₀ of signal over difference.
-pub fn snr(truth: &[f32], found: &[f32]) -> f64 {
-    let power = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x) * f64::from(x)).sum::<f64>();
-    let error = power(&mut truth.iter().zip(found).map(|(a, b)| a - b));
-    10.0 * (power(&mut truth.iter().copied()) / error).log10()
-}
-
 /// Kinds of noise that [`noise`] makes.
 pub const NOISES: [&str; 5] = ["white", "pink", "babble", "hum", "fan"];
 

@@ -1,6 +1,6 @@
 //! A score network trained on noisy pictures alone. Oracles: the clean pictures; Tweedie's formula by hand.
 
-use selvedge::denoise::{Family, Prediction, ScoreModel, Tweedie, metrics};
+use selvedge::denoise::{AddedNoise, Convert, Family, Prediction, ScoreModel, Tweedie, metrics};
 use selvedge::{AlignedBuf, Artifact, Session, SessionScore};
 use selvedge_compiler::calibrate::Sample;
 use selvedge_compiler::data::{Array, ArrayData};
@@ -27,7 +27,7 @@ fn compiled(onnx: &[u8], side: usize, scheme: QuantScheme) -> Compiled {
     compile_calibrated(loaded, samples, &options).expect("compiles")
 }
 
-/// What Tweedie's formula makes of a noisy square, and what the network says is to be added.
+/// What Tweedie's formula makes of a noisy square, and the network's score of it.
 fn denoised(compiled: &Compiled, noisy: &[f32], sigma: f32) -> (Vec<f32>, Vec<f32>) {
     let file = AlignedBuf::from(&compiled.artifact[..]);
     let artifact = Artifact::parse(&file).expect("sound");
@@ -36,10 +36,10 @@ fn denoised(compiled: &Compiled, noisy: &[f32], sigma: f32) -> (Vec<f32>, Vec<f3
     let model = SessionScore::new(&mut session, Prediction::Residual).and_then(|model| model.with_level(1));
     let mut model = model.expect("as large");
     let tweedie = Tweedie::new(Family::Gaussian { sigma: sigma.into() }).expect("a law");
-    let [mut clean, mut added] = [(); 2].map(|()| vec![0.0; noisy.len()]);
+    let [mut clean, mut score] = [(); 2].map(|()| vec![0.0; noisy.len()]);
     tweedie.denoise(&mut model, sigma, noisy, &mut clean, &mut []).expect("runs");
-    model.predict(noisy, sigma, &mut added).expect("runs");
-    (clean, added)
+    Convert::new(model, AddedNoise, Prediction::Score).predict(noisy, sigma, &mut score).expect("runs");
+    (clean, score)
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn what_was_learned_from_noisy_pictures_alone_denoises_in_f32_and_int8() {
         let sigma = level / 255.0;
         let noisy = denoiser::with_noise(&clean, sigma);
         let quality = |picture: &[f32]| metrics::psnr(&clean, picture, 1.0).expect("fits");
-        let (found, added) = denoised(&float, &noisy, sigma);
-        // y + σ²·r, the score r being what is to be added over σ².
+        let (found, score) = denoised(&float, &noisy, sigma);
+        // y + σ²·r, of the score r.
         let square = f64::from(sigma).powi(2);
-        let by_hand = noisy.iter().zip(&added).map(|(&y, &p)| f64::from(y) + square * (f64::from(p) / square));
+        let by_hand = noisy.iter().zip(&score).map(|(&y, &r)| f64::from(y) + square * f64::from(r));
         assert!(found.iter().zip(by_hand).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-6));
         let (before, float, int8) = (quality(&noisy), quality(&found), quality(&denoised(&int8, &noisy, sigma).0));
         println!("noise of {level}/255: {before:.2} dB, f32 {float:.2}, int8 {int8:.2}");

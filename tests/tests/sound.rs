@@ -4,8 +4,8 @@
 use selvedge_compiler::data::ArrayData;
 use selvedge_compiler::quantize::QuantScheme;
 use selvedge_compiler::{CompileOptions, compile_loaded};
-use selvedge_tests::sound::{dtln, dtln_denoise, gtcrn, gtcrn_denoise, samples, snr, with_stream};
-use selvedge_tests::{data_dir, npz};
+use selvedge_tests::sound::{dtln, dtln_denoise, gtcrn, gtcrn_denoise, samples, with_stream};
+use selvedge_tests::{data_dir, npz, snr};
 use std::path::Path;
 
 fn f32_options() -> CompileOptions {
